@@ -1,0 +1,3 @@
+module github.com/birdhouse-build/birdhouse
+
+go 1.26.8

@@ -1,0 +1,156 @@
+// Package spec is the descriptor: its keys, how it is read, and its JSON schema.
+package spec
+
+// Spec is a descriptor. The struct tags are the single source for the decoder
+// and for the JSON schema: `yaml` is the key, `desc` its documentation.
+type Spec struct {
+	file   string
+	ranges map[string]Range
+
+	Language string `yaml:"language" desc:"The project's language."`
+	// Version is the scalar as it is written: 1.20 stays "1.20".
+	Version Scalar     `yaml:"version" desc:"The language's version: 1.26 is its newest patch release, 1.26.8 exactly that one. Without it, the project's own files decide."`
+	Dir     string     `yaml:"dir" desc:"The project's folder inside the build context."`
+	Package StringList `yaml:"package" desc:"What to build: for Go one main package or a list of them, such as ./cmd/api."`
+	Args    StringMap  `yaml:"args" desc:"Build arguments with their defaults: environment variables of the build, set with --build-arg, and {{.Args.NAME}} in templates."`
+
+	Build Build `yaml:"build" desc:"How the program is built; nothing in here reaches the image."`
+
+	Secrets []Secret `yaml:"secrets" desc:"Secrets that the build needs, given with --secret. They are mounted for the build alone."`
+	SSH     SSH      `yaml:"ssh" desc:"Forward an SSH agent (--ssh) to the download of dependencies: true, or the agent's id."`
+	Copy    []Copy   `yaml:"copy" desc:"Files of the project to add to the image: source:target[:mode]."`
+
+	Test  *Test  `yaml:"test" desc:"Run the project's tests before the image is built: true, or a command as a list."`
+	Smoke *Smoke `yaml:"smoke" desc:"Start the finished image inside the build and check its answer."`
+
+	Image `yaml:",inline"`
+
+	// Images are several images from one descriptor, chosen with --target.
+	// Keys that an entry leaves out are those of the top level.
+	Images map[string]ImageOverride `yaml:"images" desc:"Several images from one descriptor, chosen with --target. Each key replaces that of the top level."`
+}
+
+// Image are the keys of the image configuration. Their names are those of the
+// OCI image configuration and of the Dockerfile.
+type Image struct {
+	Entrypoint  Command      `yaml:"entrypoint" desc:"The program that the image runs, as a list."`
+	Cmd         Command      `yaml:"cmd" desc:"Default arguments of the entrypoint, as a list; docker run replaces them."`
+	Env         StringMap    `yaml:"env" desc:"Environment variables of the running program."`
+	User        Scalar       `yaml:"user" desc:"User and group, numeric: 65532 or 65532:65532."`
+	WorkDir     string       `yaml:"workdir" desc:"Working directory of the running program."`
+	Expose      []Port       `yaml:"expose" desc:"Ports that the program listens on: 8080 or 53/udp."`
+	Volumes     []string     `yaml:"volumes" desc:"Directories that hold data of the running program."`
+	Labels      StringMap    `yaml:"labels" desc:"Labels of the image configuration."`
+	Annotations StringMap    `yaml:"annotations" desc:"Annotations of the image manifest."`
+	StopSignal  string       `yaml:"stopsignal" desc:"The signal that stops the program: SIGTERM unless said otherwise."`
+	Healthcheck *Healthcheck `yaml:"healthcheck" desc:"How Docker checks the running container."`
+}
+
+// ImageOverride is an entry of `images`.
+type ImageOverride struct {
+	Package StringList `yaml:"package" desc:"What to build for this image."`
+	Copy    []Copy     `yaml:"copy" desc:"Files of the project to add to this image, in place of those of the top level."`
+	Smoke   *Smoke     `yaml:"smoke" desc:"Start this image inside the build and check its answer."`
+	Image   `yaml:",inline"`
+}
+
+// Build are the keys of the build.
+type Build struct {
+	Env      StringMap  `yaml:"env" desc:"Environment variables of the build, never in the image."`
+	Tags     StringList `yaml:"tags" lang:"go" desc:"Go build tags."`
+	LDFlags  StringList `yaml:"ldflags" lang:"go" desc:"Flags for Go's linker, added to -s -w; {{.Version}} and {{.Revision}} are replaced."`
+	Flags    StringList `yaml:"flags" lang:"go" desc:"Further flags for go build."`
+	CGO      bool       `yaml:"cgo" lang:"go" desc:"Compile with cgo, against the C library of the cc base."`
+	Generate Generate   `yaml:"generate" lang:"go" desc:"Run go generate ./... before the build: true, or a list of packages."`
+}
+
+// Scalar is a YAML scalar as it is written, never turned into a number.
+type Scalar string
+
+// StringList is a string or a list of strings.
+type StringList []string
+
+// Command is a list of arguments. A string would be a shell command; images
+// have no shell, so it is refused with the list to write.
+type Command []string
+
+// StringMap is a mapping of scalars. Iterate it in the order of Keys.
+type StringMap map[string]string
+
+// Secret is an entry of `secrets`: an id, or {id, env} or {id, target}.
+// "netrc" alone is mounted as root's .netrc.
+type Secret struct {
+	ID       string `yaml:"id" desc:"The id given with --secret id=."`
+	Env      string `yaml:"env" desc:"The environment variable that holds it."`
+	Target   string `yaml:"target" desc:"The file that holds it; /run/secrets/ID unless said otherwise."`
+	Optional bool   `yaml:"optional" desc:"Build without it when it is not given."`
+}
+
+// SSH is `ssh: true` or `ssh: ID`; "" when not asked for, "default" for true.
+type SSH string
+
+// Copy is an entry of `copy`.
+type Copy struct {
+	Source string
+	// Target is absolute.
+	Target string
+	// Mode is the permission bits, nil to keep the source's.
+	Mode *uint32
+}
+
+// Port is an entry of `expose`, normalised: "8080/tcp".
+type Port string
+
+// Generate is `generate: true` (["./..."]) or a list of packages.
+type Generate []string
+
+// Test is `test: true` (Command nil) or a command; `test: false` is nil.
+type Test struct {
+	Command []string
+}
+
+// Smoke is the check of the finished image.
+type Smoke struct {
+	Args    *Command  `yaml:"args" desc:"Arguments in place of cmd, as a list."`
+	Env     StringMap `yaml:"env" desc:"Further environment variables for this check."`
+	Port    int       `yaml:"port" desc:"Wait until the program listens on this TCP port."`
+	Path    string    `yaml:"path" desc:"Ask for this path by HTTP; on port, or the first of expose."`
+	Status  int       `yaml:"status" desc:"The HTTP status wanted: 200 unless said otherwise."`
+	Output  string    `yaml:"output" desc:"Text that the program must print, or that the answer must hold."`
+	Exit    int       `yaml:"exit" desc:"The exit code wanted when no port is waited for: 0 unless said otherwise."`
+	Timeout Duration  `yaml:"timeout" desc:"How long to wait: 30s unless said otherwise."`
+}
+
+// Duration is a duration as Go writes it (1m30s), in nanoseconds.
+type Duration int64
+
+// Healthcheck is Docker's health check. It needs no shell and no curl: test is
+// a program of the image.
+type Healthcheck struct {
+	Test        Command  `yaml:"test" desc:"The command, as a list; a program of the image."`
+	Interval    Duration `yaml:"interval" desc:"Time between two checks."`
+	Timeout     Duration `yaml:"timeout" desc:"Time that a check may take."`
+	StartPeriod Duration `yaml:"start_period" desc:"Time for the program to start, in which failures do not count."`
+	Retries     int      `yaml:"retries" desc:"Failures in a row that make the container unhealthy."`
+}
+
+// Detected is what a language found in a project that has no descriptor.
+type Detected struct {
+	// File is the project file that shows the language: "go.mod".
+	File string
+	// Lines are the descriptor's lines after `language:`, comments included.
+	Lines []string
+}
+
+// The functions below are the package's interface to languages and commands.
+
+// Vars are the values that templates may name.
+type Vars struct {
+	// Version is {{.Version}}: the build argument VERSION, or "dev".
+	Version string
+	// Revision is {{.Revision}}: the source revision that the client sent, the
+	// build argument REVISION, or "unknown".
+	Revision string
+	// Args are the declared build arguments with the values given.
+	Args map[string]string
+}
