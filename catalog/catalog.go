@@ -31,8 +31,10 @@ type Layer struct {
 	// toolchain mechanism, run by the bootstrap go that Bootstrap unpacks; ""
 	// for a layer of packages.
 	GoToolchain string
-	// Bootstrap is the layer that runs to install GoToolchain.
-	Bootstrap *Layer
+	// Bootstrap are the layers, lowest first, of the root file system in which
+	// the bootstrap go runs to install GoToolchain; they have the build
+	// machine's architecture and are no part of the image.
+	Bootstrap []Layer
 }
 
 // Package is a locked Debian package.
