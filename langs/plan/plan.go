@@ -61,6 +61,10 @@ type Base struct {
 	// With are sets of Debian packages that the catalog defines, added as
 	// layers of their own: "git".
 	With []string `json:"with,omitempty"`
+	// Cross is the prefix of one more set, added for a target platform whose
+	// architecture is not the build machine's: "cross-" adds "cross-arm64" when
+	// arm64 is built on amd64. Only for PerPlatform stages; may be empty.
+	Cross string `json:"cross,omitempty"`
 }
 
 // String returns the reference as a catalog names it: "go:1.26.8-build".
@@ -168,6 +172,9 @@ type Mount struct {
 	SecretID string `json:"secretID,omitempty"`
 	// Optional secrets and agents may be missing.
 	Optional bool `json:"optional,omitempty"`
+	// Writable lets a step write into a MountSource or MountStage; what it
+	// writes is thrown away after the step.
+	Writable bool `json:"writable,omitempty"`
 	// Include and Exclude are patterns of .dockerignore's syntax, for
 	// MountSource. Exclude comes on top of the project's own ignore file.
 	Include []string `json:"include,omitempty"`
