@@ -1,0 +1,46 @@
+// Command frontend is the entry point of the frontend image: BuildKit starts it
+// for a descriptor whose syntax line names that image, and speaks the gateway
+// protocol with it on its standard input and output.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/moby/buildkit/frontend/gateway/grpcclient"
+	"github.com/moby/buildkit/util/appcontext"
+	_ "github.com/moby/buildkit/util/grpcutil/encoding/proto"
+
+	"github.com/birdhouse-build/birdhouse/catalog"
+	"github.com/birdhouse-build/birdhouse/frontend"
+)
+
+// lockPath is the catalog's lock in the frontend image; it takes the place of
+// the lock that the program was built with.
+const lockPath = "/catalog.lock"
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintf(os.Stderr, "birdhouse: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	c, err := openCatalog()
+	if err != nil {
+		return err
+	}
+	f := frontend.New(frontend.Options{Catalog: c, Steps: frontend.StepsFromFrontendImage})
+	return grpcclient.RunFromEnvironment(appcontext.Context(), f.Build)
+}
+
+func openCatalog() (*catalog.Catalog, error) {
+	c, err := catalog.Open(lockPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return catalog.Default()
+	}
+	return c, err
+}

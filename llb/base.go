@@ -1,0 +1,219 @@
+package llb
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/containerd/platforms"
+	"github.com/moby/buildkit/client/llb"
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+	digest "github.com/opencontainers/go-digest"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/birdhouse-build/birdhouse/catalog"
+	"github.com/birdhouse-build/birdhouse/image/note"
+	"github.com/birdhouse-build/birdhouse/langs/plan"
+)
+
+// Catalog makes base images inside the build's own graph: packages fetched by
+// URL and checksum, unpacked by the steps program. The checksum is the cache
+// key, so another mirror gives the same vertices.
+type Catalog struct {
+	Catalog *catalog.Catalog
+	Mirror  catalog.Mirror
+	// Options are those of the build; Bases, Source and Target are not used.
+	Options
+}
+
+// Base implements Bases. Packages are unpacked on the build platform, for any
+// target: nothing of the target runs.
+func (c *Catalog) Base(_ context.Context, b plan.Base, platform ocispecs.Platform) (*Base, error) {
+	if platform.OS != "linux" {
+		return nil, fmt.Errorf("base %s: platform %s: images are for linux only", b, platforms.Format(platform))
+	}
+	img, err := c.Catalog.Image(b, platform.Architecture)
+	if err != nil {
+		return nil, err
+	}
+	st, err := c.layers(img.Ref, img.Layers)
+	if err != nil {
+		return nil, fmt.Errorf("base %s: %w", img.Ref, err)
+	}
+	config := dockerspec.DockerOCIImage{}
+	config.Created = &c.Epoch
+	config.Platform = ocispecs.Platform{OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant}
+	config.Config.Env = img.Config.Env
+	config.Config.User = img.Config.User
+	config.Config.WorkingDir = img.Config.WorkingDir
+	for _, l := range img.Layers {
+		config.History = append(config.History, note.Note{Name: l.Name, Changes: "rarely", What: l.What}.History(c.Epoch))
+	}
+	return &Base{State: st, Config: config}, nil
+}
+
+func (c *Catalog) layers(ref string, layers []catalog.Layer) (llb.State, error) {
+	var states []llb.State
+	for _, l := range layers {
+		st, err := c.layer(ref, l)
+		if err != nil {
+			return llb.Scratch(), fmt.Errorf("layer %s: %w", l.Name, err)
+		}
+		states = append(states, st)
+	}
+	if len(states) == 0 {
+		return llb.Scratch(), nil
+	}
+	return stack(states[0], states[1:], c.Caps, c.Build, c.Epoch, "[base "+ref+"] join layers"), nil
+}
+
+func (c *Catalog) constraints(name string, group llb.ConstraintsOpt) []llb.ConstraintsOpt {
+	opts := []llb.ConstraintsOpt{
+		llb.Platform(c.Build),
+		llb.WithCaps(c.Caps),
+		llb.WithCustomName(name),
+		llb.WithDescription(map[string]string{DescriptionStep: name}),
+	}
+	if group != nil {
+		opts = append(opts, group)
+	}
+	if c.Locate != nil {
+		opts = append(opts, c.Locate("language"))
+	}
+	if c.NoCache != nil && c.NoCache("base") {
+		opts = append(opts, llb.IgnoreCache)
+	}
+	return opts
+}
+
+func (c *Catalog) layer(ref string, l catalog.Layer) (llb.State, error) {
+	if l.GoToolchain != "" {
+		return c.goToolchain(ref, l)
+	}
+	const specDir, packages, out = "/run/birdhouse-layer", "/run/birdhouse-packages", "/out"
+	group := llb.ProgressGroup("birdhouse-"+shortHash([]string{l.Name, architecture(l)}), "[base "+ref+"] fetch the packages of "+l.Name, true)
+
+	spec := l.Spec
+	spec.Packages = append(spec.Packages[:0:0], spec.Packages...)
+	if len(spec.Packages) != len(l.Packages) {
+		return llb.Scratch(), fmt.Errorf("%d packages to unpack, %d locked", len(spec.Packages), len(l.Packages))
+	}
+	var mounts []llb.RunOption
+	for i, p := range l.Packages {
+		dir := fmt.Sprintf("%s/%03d", packages, i)
+		spec.Packages[i].Path = dir + "/package.deb"
+		spec.Packages[i].SHA256 = p.SHA256
+		st := llb.HTTP(c.Mirror.URL(p), httpOptions(
+			c.constraints(fmt.Sprintf("[base %s] fetch %s %s", ref, p.Name, p.Version), group),
+			llb.Checksum(digest.NewDigestFromEncoded(digest.SHA256, p.SHA256)),
+			llb.Filename("package.deb"))...)
+		mounts = append(mounts, llb.AddMount(dir, st, llb.Readonly))
+	}
+	dt, err := json.Marshal(spec)
+	if err != nil {
+		return llb.Scratch(), err
+	}
+	specState := llb.Scratch().File(llb.Mkfile("/spec.json", 0o444, dt, llb.WithCreatedTime(c.Epoch)),
+		c.constraints(fmt.Sprintf("[base %s] write the list of %s", ref, l.Name), group)...)
+
+	opts := append([]llb.RunOption{
+		llb.Args([]string{plan.StepsProgram, "layer", specDir + "/spec.json", out}),
+		llb.Dir("/"),
+		llb.Network(llb.NetModeNone),
+		llb.AddMount(path.Dir(plan.StepsProgram), c.Steps, llb.Readonly),
+		llb.AddMount(specDir, specState, llb.Readonly),
+	}, mounts...)
+	for _, co := range c.constraints(fmt.Sprintf("[base %s] unpack %s (%d packages)", ref, l.Name, len(l.Packages)), nil) {
+		opts = append(opts, co)
+	}
+	return llb.Scratch().Run(opts...).AddMount(out, llb.Scratch()), nil
+}
+
+// goToolchain installs a Go release through Go's own toolchain mechanism
+// (https://go.dev/doc/toolchain): the bootstrap go downloads it as a module,
+// verifies it against the checksum database and, asked for its version, has
+// proved that it runs.
+func (c *Catalog) goToolchain(ref string, l catalog.Layer) (llb.State, error) {
+	root, err := c.layers(ref, l.Bootstrap)
+	if err != nil {
+		return llb.Scratch(), err
+	}
+	const cache = "/go/pkg/mod"
+	name := fmt.Sprintf("go%s.%s-%s", l.GoToolchain, c.Build.OS, c.Build.Architecture)
+	dir := "golang.org/toolchain@v0.0.1-" + name
+	args := []string{plan.StepsProgram, "exec",
+		"--message", "the Go toolchain " + l.GoToolchain + " could not be installed: is it a released version, and is the module proxy reached?"}
+	for _, glob := range []string{"cache", "cache/**", dir + "/test", dir + "/test/**", dir + "/api", dir + "/api/**", dir + "/doc", dir + "/doc/**", dir + "/misc", dir + "/misc/**"} {
+		args = append(args, "--remove", cache+"="+glob)
+	}
+	args = append(args, "--", "go", "version")
+	opts := []llb.RunOption{
+		llb.Args(args),
+		llb.Dir("/"),
+		llb.AddEnv("PATH", "/usr/lib/go/bin:/usr/lib/go-1.24/bin:/usr/bin:/bin"),
+		llb.AddEnv("HOME", "/root"),
+		llb.AddEnv("GOPATH", "/go"),
+		llb.AddEnv("GOTOOLCHAIN", "go"+l.GoToolchain),
+		llb.AddEnv("GOFLAGS", "-modcacherw"),
+		llb.AddMount(path.Dir(plan.StepsProgram), c.Steps, llb.Readonly),
+	}
+	g := &graph{Options: c.Options}
+	opts = append(opts, g.network(true)...)
+	for _, id := range []string{"GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOINSECURE"} {
+		m, err := g.mount(context.Background(), plan.Mount{Kind: plan.MountSecretEnv, Target: id, SecretID: id, Optional: true})
+		if err != nil {
+			return llb.Scratch(), err
+		}
+		opts = append(opts, m...)
+	}
+	for _, co := range c.constraints(fmt.Sprintf("[base %s] install go%s", ref, l.GoToolchain), nil) {
+		opts = append(opts, co)
+	}
+	out := root.Run(opts...).AddMount(cache, llb.Scratch())
+	return llb.Scratch().File(llb.Copy(out, "/"+dir, "/usr/local/go", &llb.CopyInfo{
+		CopyDirContentsOnly: true,
+		CreateDestPath:      true,
+		ChownOpt:            owner(),
+		CreatedTime:         &c.Epoch,
+	}), c.constraints(fmt.Sprintf("[base %s] add go%s", ref, l.GoToolchain), nil)...), nil
+}
+
+func architecture(l catalog.Layer) string {
+	for _, p := range l.Packages {
+		if p.Architecture != "all" {
+			return p.Architecture
+		}
+	}
+	return "all"
+}
+
+func httpOptions(constraints []llb.ConstraintsOpt, opts ...llb.HTTPOption) []llb.HTTPOption {
+	for _, c := range constraints {
+		opts = append(opts, c)
+	}
+	return opts
+}
+
+func shortHash(parts []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:6])
+}
+
+var _ Bases = (*Catalog)(nil)
+
+// StepsProgram returns a state that has nothing but the steps program, at
+// /steps, so that its content is the key of what it makes.
+func StepsProgram(from llb.State, file string, build ocispecs.Platform) llb.State {
+	mode := &llb.ChmodOpt{Mode: 0o555}
+	epoch := time.Unix(0, 0).UTC()
+	return llb.Scratch().File(llb.Copy(from, file, "/steps", &llb.CopyInfo{
+		Mode:        mode,
+		ChownOpt:    owner(),
+		CreatedTime: &epoch,
+	}), llb.Platform(build), llb.WithCustomName("[internal] take the steps program"))
+}

@@ -1,0 +1,225 @@
+package llb
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"sort"
+
+	"github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/solver/pb"
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+
+	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/steps/smoke"
+)
+
+// image assembles the image: the run base and the plan's layers, by copies
+// alone, so that no program runs in it and no emulation is needed.
+func (g *graph) image(ctx context.Context) (llb.State, error) {
+	merge := g.Caps.Supports(pb.CapMergeOp) == nil
+	st := g.run.State
+	var layers []llb.State
+	for i, l := range g.plan.Layers {
+		from := llb.Scratch()
+		if !merge {
+			from = st
+		}
+		var gates []llb.State
+		if i == len(g.plan.Layers)-1 {
+			gates = g.gates
+		}
+		layer, err := g.layer(ctx, from, l, gates)
+		if err != nil {
+			return llb.Scratch(), fmt.Errorf("layer %s: %w", l.Name, err)
+		}
+		st = layer
+		layers = append(layers, layer)
+	}
+	if !merge {
+		return st, nil
+	}
+	return g.stack(g.run.State, layers, g.prefixed("assemble the image")), nil
+}
+
+func (g *graph) prefixed(name string) string {
+	if g.PrefixPlatform {
+		return "[" + g.Target.OS + "/" + g.Target.Architecture + "] " + name
+	}
+	return name
+}
+
+// layer copies the layer's files onto from. The gates' empty outputs are
+// copied as well: they add nothing, and the layer is not made unless they
+// succeed.
+func (g *graph) layer(ctx context.Context, from llb.State, l plan.Layer, gates []llb.State) (llb.State, error) {
+	var action *llb.FileAction
+	add := func(src llb.State, source, target string, info *llb.CopyInfo) {
+		if action == nil {
+			action = llb.Copy(src, source, target, info)
+		} else {
+			action = action.Copy(src, source, target, info)
+		}
+	}
+	for _, gate := range gates {
+		add(gate, "/", "/", &llb.CopyInfo{CopyDirContentsOnly: true, CreatedTime: &g.Epoch})
+	}
+	asked := ""
+	for _, c := range l.Copies {
+		src, err := g.copySource(ctx, c)
+		if err != nil {
+			return llb.Scratch(), err
+		}
+		mode, err := g.mode(c)
+		if err != nil {
+			return llb.Scratch(), err
+		}
+		add(src, c.Source, c.Target, &llb.CopyInfo{
+			Mode:                mode,
+			CopyDirContentsOnly: true,
+			CreateDestPath:      true,
+			ChownOpt:            owner(),
+			CreatedTime:         &g.Epoch,
+		})
+		asked = c.Asked
+	}
+	if action == nil {
+		return llb.Scratch(), fmt.Errorf("it has no files")
+	}
+	name := g.prefixed("layer " + l.Name)
+	return from.File(action, g.constraints(asked, name, "", g.NoCache != nil && g.NoCache("run"))...), nil
+}
+
+// owner: root owns every file of an image: the program's user must not be able to
+// change the program.
+func owner() *llb.ChownOpt {
+	return &llb.ChownOpt{User: &llb.UserOpt{UID: 0}, Group: &llb.UserOpt{UID: 0}}
+}
+
+func (g *graph) copySource(ctx context.Context, c plan.Copy) (llb.State, error) {
+	if c.Stage != "" {
+		return g.output(c.Stage, c.Output)
+	}
+	// Only the paths that are copied are transferred, so that another file's
+	// edit is no reason to look at this layer again.
+	p := path.Clean("/" + c.Source)[1:]
+	if p == "" {
+		return g.Source.State(ctx, nil, nil, "load the project")
+	}
+	return g.Source.State(ctx, []string{p}, nil, "load "+p)
+}
+
+// mode is the permission bits of a copy. A project's files have whatever bits
+// the machine's umask left, which must not reach the image: only "executable"
+// is kept of them.
+func (g *graph) mode(c plan.Copy) (*llb.ChmodOpt, error) {
+	symbolic := g.Caps.Supports(pb.CapFileCopyModeStringFormat) == nil
+	switch {
+	case c.Mode != nil && symbolic:
+		m := *c.Mode
+		return &llb.ChmodOpt{ModeStr: fmt.Sprintf("u=%s,g=%s,o=%s", bits(m>>6), bits(m>>3), bits(m))}, nil
+	case c.Mode != nil:
+		return &llb.ChmodOpt{Mode: os.FileMode(*c.Mode)}, nil
+	case c.Stage == "" && symbolic:
+		return &llb.ChmodOpt{ModeStr: "u=rwX,g=rX,o=rX"}, nil
+	default:
+		return nil, nil
+	}
+}
+
+// bits writes one class's permission bits for chmod, with X (directories, and
+// files that have an x already) where there is r but no x.
+func bits(m uint32) string {
+	s := ""
+	if m&4 != 0 {
+		s += "r"
+	}
+	if m&2 != 0 {
+		s += "w"
+	}
+	switch {
+	case m&1 != 0:
+		s += "x"
+	case m&4 != 0:
+		s += "X"
+	}
+	return s
+}
+
+// smoke starts the image in its own root file system, read-only, as its own
+// user, with no network but loopback.
+func (g *graph) smoke(image llb.State, config dockerspec.DockerOCIImage) (llb.State, error) {
+	s, c := g.plan.Smoke, config.Config
+	args := slices.Clone(c.Entrypoint)
+	if s.Args != nil {
+		args = append(args, s.Args...)
+	} else {
+		args = append(args, c.Cmd...)
+	}
+	env := slices.Clone(c.Env)
+	for _, e := range s.Env {
+		env = setEnv(env, e.Name, e.Value)
+	}
+	dir := c.WorkingDir
+	if dir == "" {
+		dir = "/"
+	}
+	dt, err := json.Marshal(smoke.Spec{
+		Args: args, Env: env, Dir: dir,
+		Port: s.Port, Path: s.Path, Status: s.Status,
+		Output: s.Output, Exit: s.Exit, TimeoutSeconds: s.Timeout,
+	})
+	if err != nil {
+		return llb.Scratch(), err
+	}
+	const specDir = "/run/birdhouse-smoke"
+	writable := []string{"/tmp"}
+	for v := range c.Volumes {
+		writable = append(writable, path.Clean("/"+v))
+	}
+	sort.Strings(writable)
+	writable = slices.Compact(writable)
+
+	// A read-only root needs its mount points beforehand; they belong to the
+	// check, not to the image.
+	points := llb.Mkdir(path.Dir(plan.StepsProgram), 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch)).
+		Mkdir(specDir, 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch)).
+		Mkdir("/etc", 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch)).
+		Mkfile("/etc/resolv.conf", 0o644, nil, llb.WithCreatedTime(g.Epoch)).
+		Mkfile("/etc/hosts", 0o644, nil, llb.WithCreatedTime(g.Epoch)).
+		Mkdir("/proc", 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch)).
+		Mkdir("/dev", 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch)).
+		Mkdir("/sys", 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch)).
+		Mkdir(dir, 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch)).
+		Mkdir(gateOutput, 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch))
+	for _, w := range writable {
+		points = points.Mkdir(w, 0o1777, llb.WithParents(true), llb.WithCreatedTime(g.Epoch))
+	}
+	name := g.prefixed("[smoke] start the image and check it")
+	constraints := g.constraints("smoke", name, "", g.NoCache != nil && g.NoCache("smoke"))
+	root := image.File(points, llb.Platform(g.Build), llb.WithCaps(g.Caps), llb.WithCustomName(g.prefixed("[smoke] add mount points")))
+
+	spec := llb.Scratch().File(llb.Mkfile("/spec.json", 0o444, dt, llb.WithCreatedTime(g.Epoch)),
+		llb.Platform(g.Build), llb.WithCaps(g.Caps), llb.WithCustomName("[smoke] write the check"))
+	opts := []llb.RunOption{
+		llb.Args([]string{plan.StepsProgram, "smoke", specDir + "/spec.json"}),
+		llb.Dir("/"),
+		llb.ReadonlyRootFS(),
+		g.steps(),
+		llb.AddMount(specDir, spec, llb.Readonly),
+	}
+	if c.User != "" {
+		opts = append(opts, llb.User(c.User))
+	}
+	opts = append(opts, g.network(false)...)
+	for _, w := range writable {
+		opts = append(opts, llb.AddMount(w, llb.Scratch(), llb.Tmpfs()))
+	}
+	for _, co := range constraints {
+		opts = append(opts, co)
+	}
+	return root.Run(opts...).AddMount(gateOutput, llb.Scratch()), nil
+}
