@@ -1,0 +1,593 @@
+package golang
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"sort"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/mod/modfile"
+
+	"github.com/birdhouse-build/birdhouse/langs/spec"
+)
+
+// maxFile bounds what is read of one file of the project.
+const maxFile = 16 << 20
+
+// project is what the module files say.
+type project struct {
+	spec  *spec.Spec
+	files fs.FS
+	src   *sources
+	// dir is the project's folder in the context; like all folders here it is
+	// relative to the context, "." for the context itself.
+	dir string
+	// work is the workspace, nil without one.
+	work *workspace
+	// modules are those whose programs are built: the one in dir, or all of the
+	// workspace that dir is the root of.
+	modules []*module
+	// others are further modules that the build reads: the rest of the
+	// workspace, and what replace directives point to.
+	others []*module
+	// vendored is the folder of vendor/, "" without it.
+	vendored string
+}
+
+type module struct {
+	dir  string
+	file *modfile.File
+	// sum is the content of go.sum, nil when there is none.
+	sum []byte
+}
+
+type workspace struct {
+	dir  string
+	file *modfile.WorkFile
+}
+
+func (m *module) path() string { return m.file.Module.Mod.Path }
+
+func (m *module) name() string { return path.Join(m.dir, "go.mod") }
+
+// load reads the module files. It returns nil and at least one error when they
+// cannot be used.
+func load(s *spec.Spec, files fs.FS) (*project, spec.Problems) {
+	p := &project{spec: s, files: files, dir: projectDir(s)}
+	p.src = newSources(p)
+	if !fs.ValidPath(p.dir) {
+		return nil, spec.Problems{s.Problem("dir", fmt.Sprintf("dir: %q leaves the build context", s.Dir), "write a folder inside the build context, such as services/api")}
+	}
+	if p.dir != "." && !p.isDir(p.dir) {
+		return nil, spec.Problems{s.Problem("dir", fmt.Sprintf("dir: %q is not a folder with Go files in the build context", s.Dir), "check that .dockerignore does not exclude it")}
+	}
+
+	var problems spec.Problems
+	if s.Build.Env["GOWORK"] != "off" {
+		problems = p.loadWorkspace()
+		if hasErrors(problems) {
+			return nil, problems
+		}
+	}
+	if p.work == nil {
+		m, found := p.loadModule(p.dir)
+		problems = append(problems, found...)
+		if m == nil {
+			if !hasErrors(problems) {
+				problems = append(problems, p.noModule())
+			}
+			return nil, problems
+		}
+		p.modules = []*module{m}
+	}
+	if err := p.findVendor(); err != nil {
+		return nil, append(problems, s.Problem("language", err.Error(), ""))
+	}
+	problems = append(problems, p.loadReplaced()...)
+	if hasErrors(problems) {
+		return nil, problems
+	}
+	return p, problems
+}
+
+// read returns a file's content, nil when there is no such file.
+func (p *project) read(name string) ([]byte, error) {
+	f, err := p.files.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("reading %s: the file is larger than %d MiB", name, maxFile>>20)
+	}
+	if data == nil {
+		data = []byte{}
+	}
+	return data, nil
+}
+
+func (p *project) exists(name string) bool {
+	_, err := fs.Stat(p.files, name)
+	return err == nil
+}
+
+// loadModule reads the module in dir; nil without a problem when there is none.
+func (p *project) loadModule(dir string) (*module, spec.Problems) {
+	name := path.Join(dir, "go.mod")
+	data, err := p.read(name)
+	if err != nil {
+		return nil, spec.Problems{fileProblem(name, err.Error(), "")}
+	}
+	if data == nil {
+		return nil, nil
+	}
+	f, err := modfile.Parse(name, data, nil)
+	if err != nil {
+		return nil, syntaxProblems(name, data, err)
+	}
+	if f.Module == nil {
+		return nil, spec.Problems{fileProblem(name, "the file has no module line", "add the module's path as the first line, such as\nmodule example.com/app")}
+	}
+	m := &module{dir: dir, file: f}
+	if m.sum, err = p.read(path.Join(dir, "go.sum")); err != nil {
+		return nil, spec.Problems{fileProblem(path.Join(dir, "go.sum"), err.Error(), "")}
+	}
+	return m, nil
+}
+
+// loadWorkspace finds the workspace that dir belongs to and reads its modules.
+// Without one it leaves p.work nil.
+func (p *project) loadWorkspace() spec.Problems {
+	for dir := p.dir; ; dir = path.Dir(dir) {
+		name := path.Join(dir, "go.work")
+		data, err := p.read(name)
+		if err != nil {
+			return spec.Problems{fileProblem(name, err.Error(), "")}
+		}
+		if data != nil {
+			f, err := modfile.ParseWork(name, data, nil)
+			if err != nil {
+				return syntaxProblems(name, data, err)
+			}
+			p.work = &workspace{dir: dir, file: f}
+			break
+		}
+		if dir == "." {
+			return nil
+		}
+	}
+
+	var problems spec.Problems
+	name := path.Join(p.work.dir, "go.work")
+	var all []*module
+	for _, use := range p.work.file.Use {
+		dir, ok := inContext(p.work.dir, use.Path)
+		if !ok {
+			problems = append(problems, lineProblem(name, use.Syntax,
+				fmt.Sprintf("use %s is outside of the build context", use.Path),
+				"give a folder that holds both as the build context, and name the project's folder with dir:"))
+			continue
+		}
+		m, found := p.loadModule(dir)
+		problems = append(problems, found...)
+		if m != nil {
+			all = append(all, m)
+		} else if len(found) == 0 {
+			problems = append(problems, lineProblem(name, use.Syntax, fmt.Sprintf("use %s: there is no %s", use.Path, path.Join(dir, "go.mod")),
+				"remove the line, or check that .dockerignore does not exclude the folder"))
+		}
+	}
+	if hasErrors(problems) {
+		return problems
+	}
+	if len(all) == 0 {
+		return append(problems, fileProblem(name, "the workspace uses no modules", "go work use ./DIR adds one"))
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].dir < all[j].dir })
+
+	for _, m := range all {
+		if m.dir == p.dir || p.dir == p.work.dir && within(p.dir, m.dir) {
+			p.modules = append(p.modules, m)
+		} else {
+			p.others = append(p.others, m)
+		}
+	}
+	if len(p.modules) > 0 {
+		return problems
+	}
+	if !p.exists(path.Join(p.dir, "go.mod")) {
+		return append(problems, p.noModule())
+	}
+	return append(problems, fileProblem(name, fmt.Sprintf("the module in %s is not part of the workspace", p.dir),
+		fmt.Sprintf("add it with\nuse ./%s\nor build it on its own with\nbuild:\n  env:\n    GOWORK: \"off\"", relative(p.work.dir, p.dir))))
+}
+
+// noModule explains why there is no module in the project's folder.
+func (p *project) noModule() spec.Problem {
+	at, folder := "language", "the build context"
+	if p.dir != "." {
+		at, folder = "dir", p.dir
+	}
+	for dir := p.dir; dir != "."; {
+		dir = path.Dir(dir)
+		if p.exists(path.Join(dir, "go.mod")) {
+			return p.spec.Problem(at, fmt.Sprintf("there is no go.mod in %s: it is part of the module in %s", folder, describe(dir)),
+				fmt.Sprintf("name the module's folder, and the program with\npackage: ./%s", relative(dir, p.dir)))
+		}
+	}
+	if names, _ := fs.Glob(p.files, path.Join(p.dir, "*.go")); len(names) > 0 {
+		return p.spec.Problem(at, fmt.Sprintf("there are Go files in %s, but no go.mod", folder),
+			"make it a module, there, with\ngo mod init example.com/app && go mod tidy")
+	}
+	var lines []string
+	for _, dir := range p.findModules() {
+		if dir != p.dir && len(lines) < maxListed {
+			lines = append(lines, "dir: "+dir)
+		}
+	}
+	if len(lines) > 0 {
+		return p.spec.Problem(at, fmt.Sprintf("there is no go.mod in %s", folder), "there is one elsewhere; add one of\n"+strings.Join(lines, "\n"))
+	}
+	return p.spec.Problem(at, fmt.Sprintf("there is no go.mod in %s", folder), "dir: names the folder that holds the project; check also that .dockerignore does not exclude go.mod")
+}
+
+// findModules returns the folders of the context that hold a go.mod.
+func (p *project) findModules() []string {
+	var dirs []string
+	var walk func(dir string)
+	walk = func(dir string) {
+		entries, err := fs.ReadDir(p.files, dir)
+		if err != nil {
+			return
+		}
+		for _, e := range entries {
+			if e.Name() == "go.mod" && !e.IsDir() {
+				dirs = append(dirs, dir)
+			}
+		}
+		for _, e := range entries {
+			if e.IsDir() && !ignoredDir(e.Name()) {
+				walk(path.Join(dir, e.Name()))
+			}
+		}
+	}
+	walk(".")
+	sort.Strings(dirs)
+	return dirs
+}
+
+// ignoredDir says whether Go's patterns (./...) skip folders of that name.
+// node_modules is no place for the project's own packages either.
+func ignoredDir(name string) bool {
+	return name == "vendor" || name == "testdata" || name == "node_modules" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")
+}
+
+func (p *project) findVendor() error {
+	root := p.dir
+	if p.work != nil {
+		root = p.work.dir
+	}
+	data, err := p.read(path.Join(root, "vendor/modules.txt"))
+	if err != nil {
+		return err
+	}
+	// A vendor folder made in a module is of no use to a workspace.
+	if data != nil && (p.work == nil || bytes.HasPrefix(data, []byte("## workspace"))) {
+		p.vendored = path.Join(root, "vendor")
+	}
+	return nil
+}
+
+// allModules are the modules that the build reads.
+func (p *project) allModules() []*module {
+	return p.allModules()
+}
+
+// mainModules are all that Go treats as main modules: of a workspace also those
+// that are not built.
+func (p *project) mainModules() []*module {
+	all := append([]*module(nil), p.modules...)
+	if p.work != nil {
+		for _, m := range p.others {
+			if p.used(m.dir) {
+				all = append(all, m)
+			}
+		}
+	}
+	return all
+}
+
+func (p *project) used(dir string) bool {
+	for _, use := range p.work.file.Use {
+		if d, ok := inContext(p.work.dir, use.Path); ok && d == dir {
+			return true
+		}
+	}
+	return false
+}
+
+// replacement is a replace directive with the file and folder it is in.
+type replacement struct {
+	*modfile.Replace
+	file string
+	dir  string
+}
+
+// replacements returns the replace directives that apply, by the path of what
+// they replace; those of a workspace come before those of its modules.
+func (p *project) replacements() map[string][]replacement {
+	found := map[string][]replacement{}
+	add := func(file, dir string, list []*modfile.Replace) {
+		for _, r := range list {
+			found[r.Old.Path] = append(found[r.Old.Path], replacement{r, file, dir})
+		}
+	}
+	if p.work != nil {
+		add(path.Join(p.work.dir, "go.work"), p.work.dir, p.work.file.Replace)
+	}
+	for _, m := range p.mainModules() {
+		add(m.name(), m.dir, m.file.Replace)
+	}
+	return found
+}
+
+// replaced returns the directive that applies to a requirement; one that names
+// the version comes before one for all.
+func replaced(all map[string][]replacement, r *modfile.Require) (replacement, bool) {
+	for _, version := range []string{r.Mod.Version, ""} {
+		for _, c := range all[r.Mod.Path] {
+			if c.Old.Version == version {
+				return c, true
+			}
+		}
+	}
+	return replacement{}, false
+}
+
+// loadReplaced reads the modules that replace directives with a path point to.
+// What no module requires is left alone, as Go does.
+func (p *project) loadReplaced() spec.Problems {
+	if p.vendored != "" {
+		return nil
+	}
+	var problems spec.Problems
+	all := p.replacements()
+	local := map[string]bool{}
+	done := map[string]bool{}
+	for _, m := range p.allModules() {
+		done[m.dir] = true
+	}
+	for _, m := range p.mainModules() {
+		local[m.path()] = true
+	}
+	for queue := p.allModules(); len(queue) > 0; queue = queue[1:] {
+		for _, r := range queue[0].file.Require {
+			c, ok := replaced(all, r)
+			if !ok || c.New.Version != "" || local[r.Mod.Path] {
+				continue
+			}
+			dir, ok := inContext(c.dir, c.New.Path)
+			if !ok {
+				problems = append(problems, lineProblem(c.file, c.Syntax,
+					fmt.Sprintf("%s is replaced by %s, which is outside of the build context", r.Mod.Path, c.New.Path),
+					"build from a folder that holds both, and name this project's folder there with dir:, or require a published version"))
+				delete(all, r.Mod.Path)
+				continue
+			}
+			if done[dir] {
+				continue
+			}
+			done[dir] = true
+			other, found := p.loadModule(dir)
+			problems = append(problems, found...)
+			if other == nil {
+				if len(found) == 0 {
+					problems = append(problems, lineProblem(c.file, c.Syntax,
+						fmt.Sprintf("%s is replaced by %s, but there is no %s", r.Mod.Path, c.New.Path, path.Join(dir, "go.mod")),
+						"check the path, and that .dockerignore does not exclude it"))
+				}
+				continue
+			}
+			p.others = append(p.others, other)
+			queue = append(queue, other)
+		}
+	}
+	return problems
+}
+
+// external returns the requirements that have to be downloaded, by module path.
+func (p *project) external() map[string]*modfile.Require {
+	local := map[string]bool{}
+	for _, m := range p.mainModules() {
+		local[m.path()] = true
+	}
+	all := p.replacements()
+	found := map[string]*modfile.Require{}
+	for _, m := range p.allModules() {
+		for _, r := range m.file.Require {
+			if local[r.Mod.Path] {
+				continue
+			}
+			if c, ok := replaced(all, r); ok && c.New.Version == "" {
+				continue
+			}
+			if _, ok := found[r.Mod.Path]; !ok {
+				found[r.Mod.Path] = r
+			}
+		}
+	}
+	return found
+}
+
+// checkRequirements reports requirements that go mod download could not satisfy.
+func (p *project) checkRequirements() spec.Problems {
+	if p.vendored != "" {
+		return nil
+	}
+	var problems spec.Problems
+	external := p.external()
+	var workSum []byte
+	if p.work != nil {
+		name := path.Join(p.work.dir, "go.work.sum")
+		var err error
+		if workSum, err = p.read(name); err != nil {
+			problems = append(problems, fileProblem(name, err.Error(), ""))
+		}
+	}
+	all := p.replacements()
+	for _, m := range p.mainModules() {
+		download := false
+		for _, r := range m.file.Require {
+			if _, ok := external[r.Mod.Path]; !ok {
+				continue
+			}
+			_, isReplaced := replaced(all, r)
+			if !isReplaced && unpublished(r.Mod.Version) && !bytes.Contains(m.sum, []byte(r.Mod.Path+" "+r.Mod.Version+" ")) {
+				problems = append(problems, lineProblem(m.name(), r.Syntax,
+					fmt.Sprintf("%s %s is not a published version", r.Mod.Path, r.Mod.Version), p.siblingHint(m, r)))
+				continue
+			}
+			download = true
+		}
+		if download && m.sum == nil && workSum == nil {
+			problems = append(problems, fileProblem(m.name(),
+				fmt.Sprintf("there is no %s, which holds the checksums of the required modules", path.Join(m.dir, "go.sum")),
+				"run go mod tidy in "+describe(m.dir)+" and commit go.sum; check that .dockerignore does not exclude it"))
+		}
+	}
+	return problems
+}
+
+// unpublished says whether a version is one that go work and go mod edit write
+// for a module that only exists on this disk.
+func unpublished(version string) bool {
+	return version == "v0.0.0" || version == "v0.0.0-00010101000000-000000000000"
+}
+
+func (p *project) siblingHint(m *module, r *modfile.Require) string {
+	for _, dir := range p.findModules() {
+		data, err := p.read(path.Join(dir, "go.mod"))
+		if err != nil || modfile.ModulePath(data) != r.Mod.Path {
+			continue
+		}
+		rel := relative(m.dir, dir)
+		if !strings.HasPrefix(rel, "..") {
+			rel = "./" + rel
+		}
+		return fmt.Sprintf("it is in %s: add\nreplace %s => %s\nor a go.work that uses both", describe(dir), r.Mod.Path, rel)
+	}
+	return "if it is a module next to this one, build from a folder that holds both, with dir:, and add\nreplace " + r.Mod.Path + " => ../DIR"
+}
+
+// inContext resolves a path of a go.mod or go.work in dir; false when it is
+// absolute or leaves the context.
+func inContext(dir, target string) (string, bool) {
+	target = strings.ReplaceAll(target, `\`, "/")
+	if path.IsAbs(target) || len(target) > 1 && target[1] == ':' {
+		return "", false
+	}
+	joined := path.Join(dir, target)
+	return joined, fs.ValidPath(joined)
+}
+
+// relative returns the path from one folder to another, both in the context.
+func relative(from, to string) string {
+	var a, b []string
+	if from != "." {
+		a = strings.Split(from, "/")
+	}
+	if to != "." {
+		b = strings.Split(to, "/")
+	}
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	return path.Clean(strings.Repeat("../", len(a)) + strings.Join(b, "/"))
+}
+
+// within says whether a folder is dir or lies in it.
+func within(dir, sub string) bool {
+	return dir == "." && fs.ValidPath(sub) || sub == dir || strings.HasPrefix(sub, dir+"/")
+}
+
+func describe(dir string) string {
+	if dir == "." {
+		return "the build context"
+	}
+	return dir
+}
+
+// fileProblem is an error of a whole file.
+func fileProblem(file, message, hint string) spec.Problem {
+	return spec.Problem{Severity: spec.Error, File: file, Message: message, Hint: hint}
+}
+
+// lineProblem is an error at a line of go.mod or go.work.
+func lineProblem(file string, line *modfile.Line, message, hint string) spec.Problem {
+	pr := fileProblem(file, message, hint)
+	pr.Range = lineRange(line)
+	return pr
+}
+
+// lineRange takes columns in runes for columns in bytes: modfile counts runes,
+// and what stands before a directive is white space.
+func lineRange(line *modfile.Line) spec.Range {
+	if line == nil {
+		return spec.Range{}
+	}
+	width := line.End.Byte - line.Start.Byte
+	return spec.Range{
+		Start: spec.Position{Line: line.Start.Line, Column: line.Start.LineRune},
+		End:   spec.Position{Line: line.Start.Line, Column: line.Start.LineRune + width},
+	}
+}
+
+// syntaxProblems turns the errors of modfile into problems.
+func syntaxProblems(name string, data []byte, err error) spec.Problems {
+	var list modfile.ErrorList
+	if !errors.As(err, &list) || len(list) == 0 {
+		return spec.Problems{fileProblem(name, err.Error(), "")}
+	}
+	lines := strings.Split(string(data), "\n")
+	var problems spec.Problems
+	for _, e := range list {
+		pr := fileProblem(name, "", "")
+		if line := e.Pos.Line; line > 0 && line <= len(lines) {
+			text := strings.TrimRight(lines[line-1], " \t\r")
+			column := byteColumn(text, e.Pos.LineRune)
+			pr.Range = spec.Range{Start: spec.Position{Line: line, Column: column}, End: spec.Position{Line: line, Column: max(len(text)+1, column+1)}}
+		}
+		switch {
+		case e.ModPath != "":
+			pr.Message = fmt.Sprintf("%s %s: %v", e.Verb, e.ModPath, e.Err)
+		case e.Verb != "":
+			pr.Message = fmt.Sprintf("%s: %v", e.Verb, e.Err)
+		default:
+			pr.Message = e.Err.Error()
+		}
+		problems = append(problems, pr)
+	}
+	return problems
+}
+
+// byteColumn turns a column in runes into one in bytes, both from 1.
+func byteColumn(line string, column int) int {
+	at := 0
+	for i := 1; i < column && at < len(line); i++ {
+		_, size := utf8.DecodeRuneInString(line[at:])
+		at += size
+	}
+	return at + 1
+}
