@@ -1,0 +1,396 @@
+package frontend_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/client/llb/sourceresolver"
+	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	gwclient "github.com/moby/buildkit/frontend/gateway/client"
+	gwpb "github.com/moby/buildkit/frontend/gateway/pb"
+	"github.com/moby/buildkit/solver/errdefs"
+	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/patternmatcher"
+	digest "github.com/opencontainers/go-digest"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	fstypes "github.com/tonistiigi/fsutil/types"
+
+	"github.com/birdhouse-build/birdhouse/catalog"
+	"github.com/birdhouse-build/birdhouse/frontend"
+)
+
+// fake is a gateway client over a project in memory. Graphs that have an exec
+// are recorded, not run.
+type fake struct {
+	files fstest.MapFS
+	opts  map[string]string
+
+	mu       sync.Mutex
+	solved   []*pb.Definition
+	warnings []string
+}
+
+func (f *fake) BuildOpts() gwclient.BuildOpts {
+	return gwclient.BuildOpts{
+		Opts:      f.opts,
+		SessionID: "session",
+		LLBCaps:   pb.Caps.CapSet(pb.Caps.All()),
+		Caps:      gwpb.Caps.CapSet(gwpb.Caps.All()),
+		Workers:   []gwclient.WorkerInfo{{Platforms: []ocispecs.Platform{{OS: "linux", Architecture: "amd64"}}}},
+	}
+}
+
+func (f *fake) Inputs(context.Context) (map[string]llb.State, error) { return nil, nil }
+
+func (f *fake) ResolveImageConfig(context.Context, string, sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+	return "", "", nil, errors.New("no registry here")
+}
+
+func (f *fake) ResolveSourceMetadata(context.Context, *pb.SourceOp, sourceresolver.Opt) (*sourceresolver.MetaResponse, error) {
+	return nil, errors.New("no registry here")
+}
+
+func (f *fake) NewContainer(context.Context, gwclient.NewContainerRequest) (gwclient.Container, error) {
+	return nil, errors.New("no containers here")
+}
+
+func (f *fake) Warn(_ context.Context, _ digest.Digest, msg string, _ gwclient.WarnOpts) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.warnings = append(f.warnings, msg)
+	return nil
+}
+
+func (f *fake) Solve(_ context.Context, req gwclient.SolveRequest) (*gwclient.Result, error) {
+	ref := &fakeRef{files: fstest.MapFS{}}
+	recorded := false
+	for _, dt := range req.Definition.Def {
+		op := &pb.Op{}
+		if err := op.UnmarshalVT(dt); err != nil {
+			return nil, err
+		}
+		if op.GetExec() != nil {
+			recorded = true
+		}
+		s := op.GetSource()
+		if s == nil || !strings.HasPrefix(s.Identifier, "local://") {
+			continue
+		}
+		files, err := selected(f.files, s.Attrs)
+		if err != nil {
+			return nil, err
+		}
+		ref.files = files
+	}
+	if recorded {
+		f.mu.Lock()
+		f.solved = append(f.solved, req.Definition)
+		f.mu.Unlock()
+	}
+	res := gwclient.NewResult()
+	res.SetRef(ref)
+	return res, nil
+}
+
+// selected are the files that a local source transfers.
+func selected(files fstest.MapFS, attrs map[string]string) (fstest.MapFS, error) {
+	list := attrs[pb.AttrIncludePatterns]
+	if list == "" {
+		list = attrs[pb.AttrFollowPaths]
+	}
+	if list == "" {
+		return files, nil
+	}
+	patterns := strings.FieldsFunc(strings.Trim(list, "[]"), func(r rune) bool { return r == ',' || r == '"' })
+	m, err := patternmatcher.New(patterns)
+	if err != nil {
+		return nil, err
+	}
+	out := fstest.MapFS{}
+	for name, file := range files {
+		ok, err := m.MatchesOrParentMatches(name)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out[name] = file
+		}
+	}
+	return out, nil
+}
+
+type fakeRef struct{ files fstest.MapFS }
+
+func (r *fakeRef) ToState() (llb.State, error)    { return llb.Scratch(), nil }
+func (r *fakeRef) Evaluate(context.Context) error { return nil }
+
+func name(p string) string { return path.Join(".", path.Clean("/"+p)[1:]) }
+
+func (r *fakeRef) ReadFile(_ context.Context, req gwclient.ReadRequest) ([]byte, error) {
+	dt, err := r.files.ReadFile(name(req.Filename))
+	if err != nil {
+		return nil, fmt.Errorf("open %s: no such file or directory", req.Filename)
+	}
+	return dt, nil
+}
+
+func (r *fakeRef) StatFile(_ context.Context, req gwclient.StatRequest) (*fstypes.Stat, error) {
+	info, err := r.files.Stat(name(req.Path))
+	if err != nil {
+		return nil, fmt.Errorf("stat %s: no such file or directory", req.Path)
+	}
+	return stat(info), nil
+}
+
+func (r *fakeRef) ReadDir(_ context.Context, req gwclient.ReadDirRequest) ([]*fstypes.Stat, error) {
+	entries, err := r.files.ReadDir(name(req.Path))
+	if err != nil {
+		return nil, fmt.Errorf("open %s: no such file or directory", req.Path)
+	}
+	var out []*fstypes.Stat
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, stat(info))
+	}
+	return out, nil
+}
+
+func stat(info fs.FileInfo) *fstypes.Stat {
+	return &fstypes.Stat{Path: info.Name(), Mode: uint32(info.Mode()), Size: info.Size()}
+}
+
+// sample is a project of testdata in memory.
+func sample(t *testing.T, dir string) fstest.MapFS {
+	t.Helper()
+	files := fstest.MapFS{}
+	root := filepath.Join("../testdata", dir)
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		dt, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, p)
+		files[filepath.ToSlash(rel)] = &fstest.MapFile{Data: dt, Mode: 0o644}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func build(t *testing.T, f *fake) (*gwclient.Result, error) {
+	t.Helper()
+	c, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.opts == nil {
+		f.opts = map[string]string{}
+	}
+	return frontend.New(frontend.Options{Catalog: c, Steps: frontend.StepsFromLocal}).Build(t.Context(), f)
+}
+
+func TestOneLine(t *testing.T) {
+	f := &fake{files: sample(t, "go/hello")}
+	f.files["birdhouse.yaml"] = &fstest.MapFile{Data: []byte("language: go\n")}
+	res, err := build(t, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := string(res.Metadata[exptypes.ExporterImageConfigKey])
+	for _, want := range []string{`"User":"65532`, `"Entrypoint":["/app/hello"]`, `"architecture":"amd64"`, `"created":"1970-01-01T00:00:00Z"`} {
+		if !strings.Contains(config, want) {
+			t.Errorf("the configuration lacks %s: %s", want, config)
+		}
+	}
+	if len(f.solved) != 1 {
+		t.Errorf("%d graphs solved for one image", len(f.solved))
+	}
+}
+
+// The descriptor has the name the client says, or one of ours.
+func TestDescriptorName(t *testing.T) {
+	files := sample(t, "go/hello")
+	delete(files, "birdhouse.yaml")
+	for _, tt := range []struct {
+		file, opt string
+		ok        bool
+	}{
+		{"birdhouse.yaml", "", true},
+		{"birdhouse.yml", "", true},
+		{"Dockerfile", "", true},
+		{"deploy/app.yaml", "deploy/app.yaml", true},
+		{"birdhouse.yaml", "other.yaml", false},
+	} {
+		f := &fake{files: fstest.MapFS{}, opts: map[string]string{}}
+		for k, v := range files {
+			f.files[k] = v
+		}
+		f.files[tt.file] = &fstest.MapFile{Data: []byte("language: go\n")}
+		if tt.opt != "" {
+			f.opts["filename"] = tt.opt
+		}
+		_, err := build(t, f)
+		if (err == nil) != tt.ok {
+			t.Errorf("descriptor %s, asked for %q: %v", tt.file, tt.opt, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "no descriptor: there is no other.yaml") {
+			t.Errorf("unclear: %v", err)
+		}
+	}
+}
+
+// Every problem is reported at once, with its place.
+func TestProblems(t *testing.T) {
+	f := &fake{files: sample(t, "go/hello")}
+	f.files["birdhouse.yaml"] = &fstest.MapFile{Data: []byte("language: go\nversoin: 1.26\nexpose: [-1]\n")}
+	_, err := build(t, f)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"birdhouse.yaml:2:1", `"versoin"`, `"version"`, "birdhouse.yaml:3:10"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error lacks %q:\n%v", want, err)
+		}
+	}
+	sources := errdefs.Sources(err)
+	if len(sources) != 1 || len(sources[0].Ranges) != 2 {
+		t.Fatalf("sources: %+v", sources)
+	}
+	if len(f.solved) != 0 {
+		t.Error("something was built")
+	}
+}
+
+// A problem in a project file marks that file.
+func TestProjectProblem(t *testing.T) {
+	f := &fake{files: sample(t, "go/hello")}
+	f.files["birdhouse.yaml"] = &fstest.MapFile{Data: []byte("language: go\n")}
+	f.files["go.mod"] = &fstest.MapFile{Data: []byte("module example.test/hello\n\nrequire (\n")}
+	_, err := build(t, f)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	sources := errdefs.Sources(err)
+	if len(sources) != 1 || sources[0].Info.Filename != "go.mod" {
+		t.Errorf("%v\nsources: %+v", err, sources)
+	}
+}
+
+func TestBuildArguments(t *testing.T) {
+	f := &fake{files: sample(t, "go/hello"), opts: map[string]string{"build-arg:VERSOIN": "1", "build-arg:HTTP_PROXY": "http://proxy.test", "build-arg:BUILDKIT_INLINE_CACHE": "1"}}
+	_, err := build(t, f)
+	if err == nil || !strings.Contains(err.Error(), `"VERSOIN" is not declared`) || !strings.Contains(err.Error(), `"VERSION"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestTargets(t *testing.T) {
+	f := &fake{files: sample(t, "go/hello"), opts: map[string]string{"target": "biuld"}}
+	_, err := build(t, f)
+	if err == nil || !strings.Contains(err.Error(), `did you mean "build"?`) {
+		t.Errorf("%v", err)
+	}
+	f = &fake{files: sample(t, "go/hello"), opts: map[string]string{"target": "build"}}
+	res, err := build(t, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := string(res.Metadata[exptypes.ExporterImageConfigKey]); strings.Contains(c, "Entrypoint") {
+		t.Errorf("a stage's result has an entrypoint: %s", c)
+	}
+}
+
+func TestPlatforms(t *testing.T) {
+	f := &fake{files: sample(t, "go/hello"), opts: map[string]string{"platform": "linux/amd64,linux/arm64"}}
+	res, err := build(t, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := slices.Sorted(func(yield func(string) bool) {
+		for k := range res.Refs {
+			if !yield(k) {
+				return
+			}
+		}
+	})
+	if !slices.Equal(ids, []string{"linux/amd64", "linux/arm64"}) {
+		t.Errorf("built for %v", ids)
+	}
+	for _, p := range []string{"windows/amd64", "linux/riscv64"} {
+		f := &fake{files: sample(t, "go/hello"), opts: map[string]string{"platform": p}}
+		if _, err := build(t, f); err == nil || !strings.Contains(err.Error(), strings.Split(p, "/")[0]) {
+			t.Errorf("platform %s: %v", p, err)
+		}
+	}
+}
+
+// buildx asks for these; a refusal makes it try a Dockerfile frontend instead.
+func TestSubrequests(t *testing.T) {
+	for request, want := range map[string]string{
+		"frontend.outline":              `"description": "a go program on static:13"`,
+		"frontend.targets":              `"name": "build"`,
+		"frontend.lint":                 `"warnings"`,
+		"frontend.subrequests.describe": "frontend.outline",
+	} {
+		f := &fake{files: sample(t, "go/hello"), opts: map[string]string{"requestid": request, "frontend.caps": "moby.buildkit.frontend.subrequests"}}
+		res, err := build(t, f)
+		if err != nil {
+			t.Errorf("%s: %v", request, err)
+			continue
+		}
+		if got := string(res.Metadata["result.json"]); !strings.Contains(got, want) {
+			t.Errorf("%s lacks %s: %s", request, want, got)
+		}
+		if len(f.solved) != 0 {
+			t.Errorf("%s built something", request)
+		}
+	}
+}
+
+// No secret's content and no machine setting is part of a graph.
+func TestMirrorIsNoKey(t *testing.T) {
+	keys := func(mirror string) []string {
+		f := &fake{files: sample(t, "go/hello"), opts: map[string]string{"build-arg:" + frontend.ArgDebianMirror: mirror}}
+		if _, err := build(t, f); err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, dt := range f.solved[0].Def {
+			op := &pb.Op{}
+			if err := op.UnmarshalVT(dt); err != nil {
+				t.Fatal(err)
+			}
+			if s := op.GetSource(); s != nil && strings.HasPrefix(s.Identifier, "http") {
+				if s.Attrs[pb.AttrHTTPChecksum] == "" {
+					t.Errorf("%s is fetched without a checksum", s.Identifier)
+				}
+				out = append(out, s.Attrs[pb.AttrHTTPChecksum]+" "+s.Attrs[pb.AttrHTTPFilename])
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
+	a, b := keys("http://one.test/debian"), keys("http://two.test/debian http://two.test/security")
+	if len(a) == 0 || !slices.Equal(a, b) {
+		t.Errorf("the mirror changes what is fetched: %v, %v", a, b)
+	}
+}

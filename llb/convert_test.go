@@ -1,0 +1,339 @@
+package llb_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/apicaps"
+	capspb "github.com/moby/buildkit/util/apicaps/pb"
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+	digest "github.com/opencontainers/go-digest"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/birdhouse-build/birdhouse/image/note"
+	"github.com/birdhouse-build/birdhouse/langs"
+	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/langs/spec"
+	birdllb "github.com/birdhouse-build/birdhouse/llb"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// versions are the catalog's for a test: goldens do not depend on the real one.
+var versions = []string{"1.24.13", "1.25.14", "1.26.11", "1.27.4"}
+
+var (
+	amd64 = ocispecs.Platform{OS: "linux", Architecture: "amd64"}
+	arm64 = ocispecs.Platform{OS: "linux", Architecture: "arm64"}
+	epoch = time.Unix(0, 0).UTC()
+)
+
+// named are bases that are images of their names.
+type named struct{}
+
+func (named) Base(_ context.Context, b plan.Base, p ocispecs.Platform) (*birdllb.Base, error) {
+	ref := "registry.test/" + b.String()
+	if len(b.With) > 0 {
+		ref += "-with-" + strings.Join(b.With, "-")
+	}
+	img := dockerspec.DockerOCIImage{}
+	img.Platform = p
+	img.Config.User = "65532"
+	img.Config.Env = []string{"PATH=/usr/local/go/bin:/usr/bin"}
+	img.History = []ocispecs.History{note.Note{Name: b.Image, Changes: "rarely", What: "base"}.History(epoch)}
+	return &birdllb.Base{State: llb.Image(ref, llb.Platform(p)), Config: img}, nil
+}
+
+// folder is a source that is a local directory.
+type folder struct{}
+
+func (folder) State(_ context.Context, include, exclude []string, name string) (llb.State, error) {
+	opts := []llb.LocalOption{llb.WithCustomName(name)}
+	if len(include) > 0 {
+		opts = append(opts, llb.IncludePatterns(include))
+	}
+	if len(exclude) > 0 {
+		opts = append(opts, llb.ExcludePatterns(exclude))
+	}
+	return llb.Local("context", opts...), nil
+}
+
+func caps(without ...apicaps.CapID) apicaps.CapSet {
+	var list []*capspb.APICap
+	for _, c := range pb.Caps.All() {
+		if !slices.Contains(without, apicaps.CapID(c.ID)) {
+			list = append(list, c)
+		}
+	}
+	return pb.Caps.CapSet(list)
+}
+
+func options(target ocispecs.Platform, c apicaps.CapSet) birdllb.Options {
+	return birdllb.Options{
+		Bases: named{}, Source: folder{}, Steps: llb.Image("registry.test/steps"),
+		Caps: c, Build: amd64, Target: target, Epoch: epoch,
+	}
+}
+
+func planOf(t *testing.T, dir string) *plan.Plan {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, "birdhouse.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, problems := spec.Parse("birdhouse.yaml", data, langs.Names())
+	if problems.HasErrors() {
+		t.Fatal(problems)
+	}
+	if p := s.Expand(spec.Vars{Version: "1.2.3", Revision: "abc", Args: s.Args}); p.HasErrors() {
+		t.Fatal(p)
+	}
+	l, _ := langs.ByName(s.Language)
+	p, problems := l.Plan(s, os.DirFS(dir), versions)
+	if problems.HasErrors() {
+		t.Fatal(problems)
+	}
+	return p
+}
+
+func marshal(t *testing.T, st llb.State) *llb.Definition {
+	t.Helper()
+	def, err := st.Marshal(t.Context(), llb.Platform(amd64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return def
+}
+
+func dump(t *testing.T, st llb.State) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := birdllb.Dump(&b, marshal(t, st)); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// samples are the sample projects that have a plan.
+func samples(t *testing.T) []string {
+	t.Helper()
+	plans, err := filepath.Glob("../testdata/*/*/plan.json")
+	if err != nil || len(plans) == 0 {
+		t.Fatalf("no samples with a plan: %v", err)
+	}
+	dirs := make([]string, len(plans))
+	for i, p := range plans {
+		dirs[i] = filepath.Dir(p)
+	}
+	return dirs
+}
+
+func TestGraphGoldens(t *testing.T) {
+	for _, dir := range samples(t) {
+		t.Run(filepath.Base(filepath.Dir(dir))+"/"+filepath.Base(dir), func(t *testing.T) {
+			g, err := birdllb.Convert(t.Context(), planOf(t, dir), options(arm64, caps()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := dump(t, g.Image)
+			golden := filepath.Join(dir, "graph.txt")
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("the graph is not %s (go test ./llb -update rewrites it):\n%s", golden, diff)
+			}
+		})
+	}
+}
+
+// ops are a definition's operations with the names they show.
+func ops(t *testing.T, def *llb.Definition) map[string]*pb.Op {
+	t.Helper()
+	out := map[string]*pb.Op{}
+	for _, dt := range def.Def {
+		op := &pb.Op{}
+		if err := op.UnmarshalVT(dt); err != nil {
+			t.Fatal(err)
+		}
+		if op.Op != nil {
+			out[def.Metadata[digest.FromBytes(dt)].Description["llb.customname"]+"\x00"+string(digest.FromBytes(dt))] = op
+		}
+	}
+	return out
+}
+
+// Nothing runs in the image: whatever is built for another architecture needs
+// no emulation of it.
+func TestNothingRunsOnTheTarget(t *testing.T) {
+	for _, dir := range samples(t) {
+		g, err := birdllb.Convert(t.Context(), planOf(t, dir), options(arm64, caps()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, op := range ops(t, marshal(t, g.Image)) {
+			if op.GetExec() != nil && op.Platform.Architecture != "amd64" {
+				t.Errorf("%s: %s runs on %s", dir, name, op.Platform.Architecture)
+			}
+		}
+	}
+}
+
+// Without MergeOp the image is made by copies, and nothing else is different.
+func TestNoMergeOp(t *testing.T) {
+	for _, dir := range samples(t) {
+		p := planOf(t, dir)
+		g, err := birdllb.Convert(t.Context(), p, options(amd64, caps(pb.CapMergeOp)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, op := range ops(t, marshal(t, g.Image)) {
+			if op.GetMerge() != nil {
+				t.Errorf("%s: %s needs MergeOp", dir, name)
+			}
+		}
+		merged, err := birdllb.Convert(t.Context(), p, options(amd64, caps()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(merged.Config, g.Config); diff != "" {
+			t.Errorf("%s: the configuration depends on MergeOp:\n%s", dir, diff)
+		}
+	}
+}
+
+// A history entry describes each layer.
+func TestHistory(t *testing.T) {
+	p := planOf(t, "../testdata/go/hello")
+	g, err := birdllb.Convert(t.Context(), p, options(amd64, caps()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := len(g.Config.History), 1+len(p.Layers); got != want {
+		t.Fatalf("%d history entries for %d layers", got, want)
+	}
+	n, ok := note.Parse(g.Config.History[len(g.Config.History)-1])
+	if !ok || n.Name != "application" || n.What != p.Layers[len(p.Layers)-1].What {
+		t.Errorf("the last layer's note is %+v, %v", n, ok)
+	}
+	for _, h := range g.Config.History {
+		if !h.Created.Equal(epoch) {
+			t.Errorf("%s was created at %s, not at the epoch", h.CreatedBy, h.Created)
+		}
+	}
+}
+
+func TestSmokeRunsOnTheBuildersPlatformAlone(t *testing.T) {
+	p := planOf(t, "../testdata/go/hello")
+	p.Smoke = &plan.Smoke{Port: 8080, Path: "/", Timeout: 30}
+	native, err := birdllb.Convert(t.Context(), p, options(amd64, caps()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if native.Smoke == nil {
+		t.Fatal("no check for the builder's platform")
+	}
+	text := dump(t, *native.Smoke)
+	for _, want := range []string{"user 65532", "network none", `"/run/birdhouse/steps" "smoke"`, "mount /tmp tmpfs"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the check lacks %q:\n%s", want, text)
+		}
+	}
+	foreign, err := birdllb.Convert(t.Context(), p, options(arm64, caps()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if foreign.Smoke != nil {
+		t.Error("the check would run on an architecture that the builder does not have")
+	}
+}
+
+// A stage that only checks is part of the image's graph, and adds nothing to it.
+func TestGateIsInTheGraph(t *testing.T) {
+	p := &plan.Plan{
+		Language: "go",
+		Run:      plan.Base{Image: "static", Version: "13"},
+		Stages: []plan.Stage{
+			{Name: "test", Gate: true, Base: plan.Base{Image: "go", Version: "1.27.4", Variant: "build"},
+				Steps: []plan.Step{{Name: "go vet", Args: []string{"go", "vet"}, Dir: "/src"}, {Name: "go test", Args: []string{"go", "test"}, Dir: "/src"}}},
+			{Name: "build", Base: plan.Base{Image: "go", Version: "1.27.4", Variant: "build"},
+				Steps: []plan.Step{{Name: "go build", Args: []string{"go", "build"}, Dir: "/src", Mounts: []plan.Mount{{Kind: plan.MountOutput, Target: "/out"}}}}},
+		},
+		Layers: []plan.Layer{{Name: "application", Copies: []plan.Copy{{Stage: "build", Source: "/app", Target: "/app/app"}}}},
+	}
+	g, err := birdllb.Convert(t.Context(), p, options(amd64, caps()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found bool
+	for name, op := range ops(t, marshal(t, g.Image)) {
+		found = found || strings.HasPrefix(name, "[test 2/2] go test\x00") && op.GetExec() != nil
+	}
+	if !found {
+		t.Errorf("the test stage is not in the image's graph:\n%s", dump(t, g.Image))
+	}
+	if len(g.Config.History) != 2 {
+		t.Errorf("%d history entries for two layers", len(g.Config.History))
+	}
+}
+
+// An edit of the source leaves the download's vertex alone: its inputs are the
+// manifests, by content.
+func TestSourceEditLeavesDependenciesAlone(t *testing.T) {
+	p := planOf(t, "../testdata/go/deps")
+	g, err := birdllb.Convert(t.Context(), p, options(amd64, caps()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := ops(t, marshal(t, g.Stages["deps"]))
+	var manifests []string
+	for _, op := range deps {
+		if s := op.GetSource(); s != nil && s.Identifier == "local://context" {
+			manifests = append(manifests, s.Attrs[pb.AttrIncludePatterns])
+		}
+	}
+	if len(manifests) != 1 || manifests[0] == "" {
+		t.Fatalf("the download sees %q of the project", manifests)
+	}
+	if strings.Contains(manifests[0], "*.go") || strings.Contains(manifests[0], "main.go") {
+		t.Errorf("the download depends on sources: %s", manifests[0])
+	}
+}
+
+// Secrets are mounts: their ids may be in a graph, nothing else of them.
+func TestNetworkStepsTrustTheCASecret(t *testing.T) {
+	p := planOf(t, "../testdata/go/deps")
+	g, err := birdllb.Convert(t.Context(), p, options(amd64, caps()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, op := range ops(t, marshal(t, g.Image)) {
+		e := op.GetExec()
+		if e == nil {
+			continue
+		}
+		var ca bool
+		for _, m := range e.Mounts {
+			ca = ca || m.MountType == pb.MountType_SECRET && m.SecretOpt.ID == "ca" && m.SecretOpt.Optional
+		}
+		if network := e.Network != pb.NetMode_NONE; network != ca {
+			t.Errorf("%s: network %v, CA secret %v", name, network, ca)
+		}
+	}
+}
