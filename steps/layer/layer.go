@@ -7,15 +7,18 @@ package layer
 type Spec struct {
 	// Packages are the .deb files, in the order in which they are unpacked.
 	Packages []Package `json:"packages,omitempty"`
-	// Exclude are patterns of paths in the packages that are left out
-	// (path.Match per element, ** for any number of elements), Keep the
-	// exceptions from them.
+	// Exclude are patterns of paths that are left out (path.Match per element,
+	// ** for any number of elements, also none), Keep the exceptions from them.
+	// The paths are those in the layer: below usr/ if Lower moves them there.
+	// A directory whose content is all left out is left out too. Files named
+	// usr/share/doc/PACKAGE/copyright are always kept.
 	Exclude []string `json:"exclude,omitempty"`
 	Keep    []string `json:"keep,omitempty"`
-	// Files are written after the packages.
+	// Files are written after the packages, in place of what those have there.
 	Files []File `json:"files,omitempty"`
-	// CABundle joins the certificates of the ca-certificates package to
-	// /etc/ssl/certs/ca-certificates.crt.
+	// CABundle joins the certificates of the packages, which lie in
+	// /usr/share/ca-certificates, to /etc/ssl/certs/ca-certificates.crt, whether
+	// or not they are left out themselves.
 	CABundle bool `json:"caBundle,omitempty"`
 	// Lower says that the layer is unpacked for use above others: directories
 	// that are symlinks in Debian's merged /usr (/bin, /lib, /lib64, /sbin) are
@@ -39,4 +42,6 @@ type File struct {
 	Link string `json:"link,omitempty"`
 	// Dir makes a directory.
 	Dir bool `json:"dir,omitempty"`
+	// Owner is the user and group that owns it.
+	Owner int `json:"owner,omitempty"`
 }

@@ -1,0 +1,191 @@
+// Command steps holds the programs that run inside builds:
+//
+//	steps layer SPEC OUT                          unpack packages into OUT
+//	steps exec [FLAGS] -- COMMAND [ARGS]          run a command, keep and remove files
+//	steps libcheck --root ROOT FILE|DIR...        check that programs find their libraries
+//	steps smoke SPEC                              start a program and check its answer
+//
+// Its bytes are part of the cache key of everything that it does, so it is
+// small, and changes only when a step does.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/birdhouse-build/birdhouse/steps/exec"
+	"github.com/birdhouse-build/birdhouse/steps/layer"
+	"github.com/birdhouse-build/birdhouse/steps/libcheck"
+	"github.com/birdhouse-build/birdhouse/steps/smoke"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+const usage = `steps runs inside builds:
+
+  steps layer SPEC OUT
+  steps exec [--ask NAME=COMMAND]... [--prepend NAME=PREFIX]... [--save SRC=DST]... [--remove DIR=GLOB]... [--message TEXT] -- COMMAND [ARGS]
+  steps libcheck --root ROOT FILE|DIR...
+  steps smoke SPEC
+`
+
+var errUsage = errors.New("wrong arguments")
+
+// run returns the exit code: 0, 1 for a failure, 2 for wrong arguments, or that
+// of the command that exec ran.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return 2
+	}
+	var err error
+	switch name, args := args[0], args[1:]; name {
+	case "layer":
+		err = runLayer(args)
+	case "exec":
+		err = runExec(ctx, args, stdin, stdout, stderr)
+	case "libcheck":
+		err = runLibcheck(args, stdout, stderr)
+	case "smoke":
+		err = runSmoke(ctx, args, stdout, stderr)
+	case "help", "-h", "--help":
+		fmt.Fprint(stdout, usage)
+	default:
+		err = fmt.Errorf("%w: there is no step %q", errUsage, name)
+	}
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, usage)
+		return 0
+	case errors.As(err, &exit):
+		// The command has said what was wrong.
+		return exit.Code
+	}
+	fmt.Fprintf(stderr, "steps %s: %v\n", args[0], err)
+	if errors.Is(err, errUsage) {
+		fmt.Fprint(stderr, usage)
+		return 2
+	}
+	return 1
+}
+
+func runLayer(args []string) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	var spec layer.Spec
+	if err := readSpec(args[0], &spec); err != nil {
+		return err
+	}
+	return layer.Build(spec, args[1])
+}
+
+func runSmoke(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) != 1 {
+		return errUsage
+	}
+	var spec smoke.Spec
+	if err := readSpec(args[0], &spec); err != nil {
+		return err
+	}
+	return smoke.Run(ctx, spec, stdout, stderr)
+}
+
+// readSpec reads a specification of at most 16 MiB. A field that this program
+// does not know is an error: it was written for another version.
+func readSpec(name string, spec any) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("reading the specification: %w", err)
+	}
+	defer f.Close()
+	d := json.NewDecoder(io.LimitReader(f, 16<<20))
+	d.DisallowUnknownFields()
+	if err := d.Decode(spec); err != nil {
+		return fmt.Errorf("reading the specification %s: %w", name, err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return fmt.Errorf("reading the specification %s: something follows it", name)
+	}
+	return nil
+}
+
+func runLibcheck(args []string, stdout, stderr io.Writer) error {
+	flags := newFlags("libcheck")
+	root := flags.String("root", "", "")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if *root == "" || flags.NArg() == 0 {
+		return errUsage
+	}
+	missing, err := libcheck.Check(*root, flags.Args())
+	if err != nil {
+		return err
+	}
+	for _, m := range missing {
+		fmt.Fprintln(stderr, m)
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%d libraries are missing", len(missing))
+	}
+	return nil
+}
+
+func runExec(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	o := exec.Options{Env: os.Environ(), Stdin: stdin, Stdout: stdout, Stderr: stderr}
+	flags := newFlags("exec")
+	pairs := func(name string, list *[]exec.Pair) {
+		flags.Func(name, "", func(s string) error {
+			p, err := exec.ParsePair(s)
+			*list = append(*list, p)
+			return err
+		})
+	}
+	pairs("ask", &o.Ask)
+	pairs("prepend", &o.Prepend)
+	pairs("save", &o.Save)
+	flags.Func("remove", "", func(s string) error {
+		r, err := exec.ParseRemoval(s)
+		o.Remove = append(o.Remove, r)
+		return err
+	})
+	flags.StringVar(&o.Message, "message", "", "")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if flags.NArg() == 0 {
+		return errUsage
+	}
+	o.Args = flags.Args()
+	return exec.Run(ctx, o)
+}
+
+func newFlags(name string) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	return flags
+}
+
+func parse(flags *flag.FlagSet, args []string) error {
+	err := flags.Parse(args)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return err
+}

@@ -1,0 +1,294 @@
+// Package exec runs a command inside a build and, when it succeeds, keeps what
+// is worth keeping of what it wrote: files that other builds can use are copied
+// to a shared cache, and files that nobody needs are removed before they become
+// part of a layer.
+package exec
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	osexec "os/exec"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/birdhouse-build/birdhouse/steps/internal/glob"
+)
+
+// Options say what to run and what to do around it.
+type Options struct {
+	// Args is the command and its arguments.
+	Args []string
+	// Env is the command's environment as NAME=VALUE, before Ask and Prepend.
+	Env []string
+	// Ask sets variables that are unset or empty to what a command prints.
+	Ask []Pair
+	// Prepend puts text before the values of variables, after Ask.
+	Prepend []Pair
+	// Save copies the files below Key that are missing below Value.
+	Save []Pair
+	// Remove deletes what matches, after Save.
+	Remove []Removal
+	// Message is printed to Stderr when the command fails.
+	Message string
+
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+}
+
+// Pair is KEY=VALUE.
+type Pair struct{ Key, Value string }
+
+// ParsePair splits at the first =. Neither side may be empty.
+func ParsePair(s string) (Pair, error) {
+	key, value, ok := strings.Cut(s, "=")
+	if !ok || key == "" || value == "" {
+		return Pair{}, fmt.Errorf("%q is not of the form NAME=VALUE", s)
+	}
+	return Pair{key, value}, nil
+}
+
+// Removal is what to delete below a directory.
+type Removal struct {
+	Dir  string
+	What glob.Pattern
+}
+
+// ParseRemoval reads DIR=GLOB.
+func ParseRemoval(s string) (Removal, error) {
+	p, err := ParsePair(s)
+	if err != nil {
+		return Removal{}, err
+	}
+	what, err := glob.Parse(p.Value)
+	return Removal{p.Key, what}, err
+}
+
+// ExitError says that the command ran and failed.
+type ExitError struct {
+	// Code is the exit code, or 128 and the signal's number.
+	Code int
+	// Signal ended the command; 0 if it exited.
+	Signal syscall.Signal
+}
+
+func (e *ExitError) Error() string {
+	if e.Signal != 0 {
+		return fmt.Sprintf("ended by signal %d (%s)", int(e.Signal), e.Signal)
+	}
+	return fmt.Sprintf("exit code %d", e.Code)
+}
+
+// Run runs the command. The error is an *ExitError if the command failed;
+// nothing is saved or removed then. When ctx ends, the command is sent SIGTERM.
+func Run(ctx context.Context, o Options) error {
+	if len(o.Args) == 0 {
+		return errors.New("no command to run")
+	}
+	env, err := environment(ctx, o)
+	if err != nil {
+		return err
+	}
+	err = start(ctx, o.Args, env, o.Stdin, o.Stdout, o.Stderr)
+	var exit *ExitError
+	if errors.As(err, &exit) {
+		if o.Message != "" {
+			fmt.Fprintln(o.Stderr, o.Message)
+		}
+		return exit
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range o.Save {
+		if err := save(s.Key, s.Value); err != nil {
+			return fmt.Errorf("saving %s to %s: %w", s.Key, s.Value, err)
+		}
+	}
+	for _, r := range o.Remove {
+		if err := remove(r); err != nil {
+			return fmt.Errorf("removing %s below %s: %w", r.What, r.Dir, err)
+		}
+	}
+	return nil
+}
+
+func start(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	cmd := osexec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, stdin, stdout, stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	err := cmd.Run()
+	var exit *osexec.ExitError
+	if !errors.As(err, &exit) {
+		if err != nil {
+			return fmt.Errorf("running %s: %w", args[0], err)
+		}
+		return nil
+	}
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return &ExitError{128 + int(status.Signal()), status.Signal()}
+	}
+	return &ExitError{Code: exit.ExitCode()}
+}
+
+// environment returns o.Env after Ask and Prepend.
+func environment(ctx context.Context, o Options) ([]string, error) {
+	env := slices.Clone(o.Env)
+	for _, a := range o.Ask {
+		if getenv(env, a.Key) != "" {
+			continue
+		}
+		args := strings.Fields(a.Value)
+		if len(args) == 0 {
+			return nil, fmt.Errorf("asking for %s: no command", a.Key)
+		}
+		var answer strings.Builder
+		if err := start(ctx, args, env, nil, &answer, o.Stderr); err != nil {
+			return nil, fmt.Errorf("asking %q for %s: %w", a.Value, a.Key, err)
+		}
+		env = setenv(env, a.Key, strings.TrimSpace(answer.String()))
+	}
+	for _, p := range o.Prepend {
+		env = setenv(env, p.Key, p.Value+getenv(env, p.Key))
+	}
+	return env, nil
+}
+
+// getenv returns the last value, which is the one that counts.
+func getenv(env []string, name string) string {
+	for _, v := range slices.Backward(env) {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+func setenv(env []string, name, value string) []string {
+	env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, name+"=") })
+	return append(env, name+"="+value)
+}
+
+// transient are files that mean something only to the process that wrote them:
+// locks, unfinished downloads, and Go's lists of known versions.
+var transient = func() glob.Set {
+	set, err := glob.ParseAll([]string{"**/*.lock", "**/*.tmp*", "**/@v/list"})
+	if err != nil {
+		panic(err) // constants
+	}
+	return set
+}()
+
+// save copies the regular files below src that are missing below dst, which
+// others may be writing to at the same time: a file appears whole or not at all.
+func save(src, dst string) error {
+	from, err := os.OpenRoot(src)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if err := os.MkdirAll(dst, 0o755); err != nil {
+		return err
+	}
+	to, err := os.OpenRoot(dst)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	return fs.WalkDir(from.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !entry.Type().IsRegular() || transient.Match(name) {
+			return nil
+		}
+		if _, err := to.Lstat(name); err == nil {
+			return nil
+		}
+		return copyFile(from, to, name)
+	})
+}
+
+func copyFile(from, to *os.Root, name string) (err error) {
+	r, err := from.Open(name)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if err := to.MkdirAll(path.Dir(name), 0o755); err != nil {
+		return err
+	}
+	// The process id alone would be the same in every container.
+	temporary := path.Join(path.Dir(name), fmt.Sprintf(".%s.tmp", rand.Text()))
+	w, err := to.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = to.Remove(temporary)
+		}
+	}()
+	_, err = io.Copy(w, r)
+	if e := w.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return err
+	}
+	return to.Rename(temporary, name)
+}
+
+// remove deletes what matches. A directory goes with all that is in it.
+func remove(r Removal) error {
+	root, err := os.OpenRoot(r.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name == "." || !r.What.Match(name) {
+			return nil
+		}
+		if !entry.IsDir() {
+			return root.Remove(name)
+		}
+		if err := makeWritable(root, name); err != nil {
+			return err
+		}
+		if err := root.RemoveAll(name); err != nil {
+			return err
+		}
+		return fs.SkipDir
+	})
+}
+
+// makeWritable lets files be removed from read-only directories, such as those
+// of Go's module cache, by others than root too.
+func makeWritable(root *os.Root, dir string) error {
+	return fs.WalkDir(root.FS(), dir, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil || info.Mode().Perm()&0o700 == 0o700 {
+			return err
+		}
+		return root.Chmod(name, info.Mode().Perm()|0o700)
+	})
+}
