@@ -148,8 +148,9 @@ func (c *Catalog) goToolchain(ref string, l catalog.Layer) (llb.State, error) {
 	dir := "golang.org/toolchain@v0.0.1-" + name
 	args := []string{plan.StepsProgram, "exec",
 		"--message", "the Go toolchain " + l.GoToolchain + " could not be installed: is it a released version, and is the module proxy reached?"}
-	for _, glob := range []string{"cache", "cache/**", dir + "/test", dir + "/test/**", dir + "/api", dir + "/api/**", dir + "/doc", dir + "/doc/**", dir + "/misc", dir + "/misc/**"} {
-		args = append(args, "--remove", cache+"="+glob)
+	args = append(args, "--remove", cache+"=cache")
+	for _, pattern := range l.Spec.Exclude {
+		args = append(args, "--remove", cache+"/"+dir+"="+pattern)
 	}
 	args = append(args, "--", "go", "version")
 	opts := []llb.RunOption{
