@@ -2,17 +2,21 @@
 package spec
 
 // Spec is a descriptor. The struct tags are the single source for the decoder
-// and for the JSON schema: `yaml` is the key, `desc` its documentation.
+// and for the JSON schema: `yaml` is the key, `desc` its documentation, `lang`
+// the only language that has it, `check` the rule that its value (or each of
+// its values) must meet, `min` the fewest entries of a list or mapping.
 type Spec struct {
-	file   string
+	file string
+	// ranges are the values' places by path, lines the lines of their keys.
 	ranges map[string]Range
+	lines  map[string]int
 
 	Language string `yaml:"language" desc:"The project's language."`
 	// Version is the scalar as it is written: 1.20 stays "1.20".
-	Version Scalar     `yaml:"version" desc:"The language's version: 1.26 is its newest patch release, 1.26.8 exactly that one. Without it, the project's own files decide."`
-	Dir     string     `yaml:"dir" desc:"The project's folder inside the build context."`
-	Package StringList `yaml:"package" desc:"What to build: for Go one main package or a list of them, such as ./cmd/api."`
-	Args    StringMap  `yaml:"args" desc:"Build arguments with their defaults: environment variables of the build, set with --build-arg, and {{.Args.NAME}} in templates."`
+	Version Scalar     `yaml:"version" check:"word" desc:"The language's version: 1.26 is its newest patch release, 1.26.8 exactly that one. Without it, the project's own files decide."`
+	Dir     string     `yaml:"dir" check:"folder" desc:"The project's folder inside the build context."`
+	Package StringList `yaml:"package" check:"package" min:"1" desc:"What to build: for Go one main package or a list of them, such as ./cmd/api."`
+	Args    StringMap  `yaml:"args" check:"arg" desc:"Build arguments with their defaults: environment variables of the build, set with --build-arg, and {{.Args.NAME}} in templates."`
 
 	Build Build `yaml:"build" desc:"How the program is built; nothing in here reaches the image."`
 
@@ -27,28 +31,28 @@ type Spec struct {
 
 	// Images are several images from one descriptor, chosen with --target.
 	// Keys that an entry leaves out are those of the top level.
-	Images map[string]ImageOverride `yaml:"images" desc:"Several images from one descriptor, chosen with --target. Each key replaces that of the top level."`
+	Images map[string]ImageOverride `yaml:"images" check:"image" min:"1" desc:"Several images from one descriptor, chosen with --target. Each key replaces that of the top level."`
 }
 
 // Image are the keys of the image configuration. Their names are those of the
 // OCI image configuration and of the Dockerfile.
 type Image struct {
-	Entrypoint  Command      `yaml:"entrypoint" desc:"The program that the image runs, as a list."`
+	Entrypoint  Command      `yaml:"entrypoint" min:"1" desc:"The program that the image runs, as a list."`
 	Cmd         Command      `yaml:"cmd" desc:"Default arguments of the entrypoint, as a list; docker run replaces them."`
-	Env         StringMap    `yaml:"env" desc:"Environment variables of the running program."`
-	User        Scalar       `yaml:"user" desc:"User and group, numeric: 65532 or 65532:65532."`
-	WorkDir     string       `yaml:"workdir" desc:"Working directory of the running program."`
+	Env         StringMap    `yaml:"env" check:"env" desc:"Environment variables of the running program."`
+	User        Scalar       `yaml:"user" check:"user" desc:"User and group, numeric: 65532 or 65532:65532."`
+	WorkDir     string       `yaml:"workdir" check:"absolute" desc:"Working directory of the running program."`
 	Expose      []Port       `yaml:"expose" desc:"Ports that the program listens on: 8080 or 53/udp."`
-	Volumes     []string     `yaml:"volumes" desc:"Directories that hold data of the running program."`
-	Labels      StringMap    `yaml:"labels" desc:"Labels of the image configuration."`
-	Annotations StringMap    `yaml:"annotations" desc:"Annotations of the image manifest."`
-	StopSignal  string       `yaml:"stopsignal" desc:"The signal that stops the program: SIGTERM unless said otherwise."`
+	Volumes     []string     `yaml:"volumes" check:"volume" desc:"Directories that hold data of the running program."`
+	Labels      StringMap    `yaml:"labels" check:"label" desc:"Labels of the image configuration."`
+	Annotations StringMap    `yaml:"annotations" check:"label" desc:"Annotations of the image manifest."`
+	StopSignal  string       `yaml:"stopsignal" check:"signal" desc:"The signal that stops the program: SIGTERM unless said otherwise."`
 	Healthcheck *Healthcheck `yaml:"healthcheck" desc:"How Docker checks the running container."`
 }
 
 // ImageOverride is an entry of `images`.
 type ImageOverride struct {
-	Package StringList `yaml:"package" desc:"What to build for this image."`
+	Package StringList `yaml:"package" check:"package" min:"1" desc:"What to build for this image."`
 	Copy    []Copy     `yaml:"copy" desc:"Files of the project to add to this image, in place of those of the top level."`
 	Smoke   *Smoke     `yaml:"smoke" desc:"Start this image inside the build and check its answer."`
 	Image   `yaml:",inline"`
@@ -56,12 +60,12 @@ type ImageOverride struct {
 
 // Build are the keys of the build.
 type Build struct {
-	Env      StringMap  `yaml:"env" desc:"Environment variables of the build, never in the image."`
-	Tags     StringList `yaml:"tags" lang:"go" desc:"Go build tags."`
+	Env      StringMap  `yaml:"env" check:"env" desc:"Environment variables of the build, never in the image."`
+	Tags     StringList `yaml:"tags" check:"word" lang:"go" desc:"Go build tags."`
 	LDFlags  StringList `yaml:"ldflags" lang:"go" desc:"Flags for Go's linker, added to -s -w; {{.Version}} and {{.Revision}} are replaced."`
 	Flags    StringList `yaml:"flags" lang:"go" desc:"Further flags for go build."`
 	CGO      bool       `yaml:"cgo" lang:"go" desc:"Compile with cgo, against the C library of the cc base."`
-	Generate Generate   `yaml:"generate" lang:"go" desc:"Run go generate ./... before the build: true, or a list of packages."`
+	Generate Generate   `yaml:"generate" check:"package" lang:"go" desc:"Run go generate ./... before the build: true, or the packages."`
 }
 
 // Scalar is a YAML scalar as it is written, never turned into a number.
@@ -80,9 +84,9 @@ type StringMap map[string]string
 // Secret is an entry of `secrets`: an id, or {id, env} or {id, target}.
 // "netrc" alone is mounted as root's .netrc.
 type Secret struct {
-	ID       string `yaml:"id" desc:"The id given with --secret id=."`
-	Env      string `yaml:"env" desc:"The environment variable that holds it."`
-	Target   string `yaml:"target" desc:"The file that holds it; /run/secrets/ID unless said otherwise."`
+	ID       string `yaml:"id" check:"id" desc:"The id given with --secret id=."`
+	Env      string `yaml:"env" check:"arg" desc:"The environment variable that holds it."`
+	Target   string `yaml:"target" check:"absolute" desc:"The file that holds it; /run/secrets/ID unless said otherwise."`
 	Optional bool   `yaml:"optional" desc:"Build without it when it is not given."`
 }
 
@@ -101,7 +105,7 @@ type Copy struct {
 // Port is an entry of `expose`, normalised: "8080/tcp".
 type Port string
 
-// Generate is `generate: true` (["./..."]) or a list of packages.
+// Generate is `generate: true` (["./..."]), a package or a list of packages.
 type Generate []string
 
 // Test is `test: true` (Command nil) or a command; `test: false` is nil.
@@ -112,13 +116,13 @@ type Test struct {
 // Smoke is the check of the finished image.
 type Smoke struct {
 	Args    *Command  `yaml:"args" desc:"Arguments in place of cmd, as a list."`
-	Env     StringMap `yaml:"env" desc:"Further environment variables for this check."`
-	Port    int       `yaml:"port" desc:"Wait until the program listens on this TCP port."`
-	Path    string    `yaml:"path" desc:"Ask for this path by HTTP; on port, or the first of expose."`
-	Status  int       `yaml:"status" desc:"The HTTP status wanted: 200 unless said otherwise."`
-	Output  string    `yaml:"output" desc:"Text that the program must print, or that the answer must hold."`
-	Exit    int       `yaml:"exit" desc:"The exit code wanted when no port is waited for: 0 unless said otherwise."`
-	Timeout Duration  `yaml:"timeout" desc:"How long to wait: 30s unless said otherwise."`
+	Env     StringMap `yaml:"env" check:"env" desc:"Further environment variables for this check."`
+	Port    int       `yaml:"port" check:"port" desc:"Wait until the program listens on this TCP port."`
+	Path    string    `yaml:"path" check:"urlpath" desc:"Ask for this path by HTTP; on port, or the first of expose."`
+	Status  int       `yaml:"status" check:"status" desc:"The HTTP status wanted: 200 unless said otherwise."`
+	Output  string    `yaml:"output" check:"text" desc:"Text that the program must print, or that the answer must hold."`
+	Exit    int       `yaml:"exit" check:"exit" desc:"The exit code wanted when no port is waited for: 0 unless said otherwise."`
+	Timeout Duration  `yaml:"timeout" check:"second" desc:"How long to wait: 30s unless said otherwise."`
 }
 
 // Duration is a duration as Go writes it (1m30s), in nanoseconds.
@@ -127,11 +131,11 @@ type Duration int64
 // Healthcheck is Docker's health check. It needs no shell and no curl: test is
 // a program of the image.
 type Healthcheck struct {
-	Test        Command  `yaml:"test" desc:"The command, as a list; a program of the image."`
-	Interval    Duration `yaml:"interval" desc:"Time between two checks."`
-	Timeout     Duration `yaml:"timeout" desc:"Time that a check may take."`
-	StartPeriod Duration `yaml:"start_period" desc:"Time for the program to start, in which failures do not count."`
-	Retries     int      `yaml:"retries" desc:"Failures in a row that make the container unhealthy."`
+	Test        Command  `yaml:"test" min:"1" desc:"The command, as a list; a program of the image."`
+	Interval    Duration `yaml:"interval" check:"millisecond" desc:"Time between two checks."`
+	Timeout     Duration `yaml:"timeout" check:"millisecond" desc:"Time that a check may take."`
+	StartPeriod Duration `yaml:"start_period" check:"millisecond" desc:"Time for the program to start, in which failures do not count."`
+	Retries     int      `yaml:"retries" check:"count" desc:"Failures in a row that make the container unhealthy."`
 }
 
 // Detected is what a language found in a project that has no descriptor.
