@@ -193,7 +193,7 @@ func findProgram(rootfs string, args []string, cwd, pathVar string, mounted []st
 	}
 	var denied error
 	for _, c := range candidates {
-		if slices.ContainsFunc(mounted, func(m string) bool { return c == m || strings.HasPrefix(c, strings.TrimSuffix(m, "/")+"/") }) {
+		if below(mounted, c) {
 			return nil
 		}
 		p, err := cfs.RootPath(rootfs, c)
@@ -216,10 +216,15 @@ func findProgram(rootfs string, args []string, cwd, pathVar string, mounted []st
 	if denied != nil {
 		return denied
 	}
-	if len(candidates) == 1 {
-		return &startError{ExitNotFound, fmt.Errorf("the image has no %s", candidates[0])}
+	if strings.Contains(name, "/") {
+		return &startError{ExitNotFound, fmt.Errorf("the image has no %s", name)}
 	}
 	return &startError{ExitNotFound, fmt.Errorf("the image has no %q in its PATH (%s)", name, pathVar)}
+}
+
+// below says whether p lies in one of dirs.
+func below(dirs []string, p string) bool {
+	return slices.ContainsFunc(dirs, func(d string) bool { return p == d || strings.HasPrefix(p, d+"/") })
 }
 
 // findInterpreter checks what the kernel reports as a missing program: its
@@ -248,7 +253,7 @@ func findInterpreter(rootfs, name, p string, mounted []string) error {
 	default:
 		return nil
 	}
-	if !path.IsAbs(interpreter) || len(mounted) > 0 {
+	if !path.IsAbs(interpreter) || below(mounted, interpreter) {
 		return nil
 	}
 	q, err := cfs.RootPath(rootfs, interpreter)

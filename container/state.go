@@ -224,8 +224,15 @@ func (s *state) unpack(ctx context.Context, store *image.Store, img v1.Image, na
 	if err != nil {
 		return err
 	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return err
+	}
+	if len(config.RootFS.DiffIDs) != len(layers) {
+		return fmt.Errorf("the manifest has %d layers, the configuration %d", len(layers), len(config.RootFS.DiffIDs))
+	}
 	for i, layer := range layers {
-		if err := apply(ctx, tmp, layer); err != nil {
+		if err := apply(ctx, tmp, layer, config.RootFS.DiffIDs[i]); err != nil {
 			return fmt.Errorf("layer %d: %w", i+1, err)
 		}
 	}
@@ -234,11 +241,7 @@ func (s *state) unpack(ctx context.Context, store *image.Store, img v1.Image, na
 
 // apply writes one layer over those before it, with its whiteouts, and checks
 // that its content is what the image says.
-func apply(ctx context.Context, dir string, layer v1.Layer) error {
-	want, err := layer.DiffID()
-	if err != nil {
-		return err
-	}
+func apply(ctx context.Context, dir string, layer v1.Layer, want v1.Hash) error {
 	rc, err := layer.Uncompressed()
 	if err != nil {
 		return err

@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 
 	"github.com/spf13/cobra"
 
 	"github.com/birdhouse-build/birdhouse/container"
-	"github.com/birdhouse-build/birdhouse/engine"
 )
 
 // exitCode is an error with an exit code of its own. Err is nil when there is
@@ -48,10 +49,15 @@ executable, 127 when the image does not have it.`,
 		Example: `  birdhouse run app
   birdhouse run -e PORT=9000 -v ./data:/data:ro app --verbose
   birdhouse run -it --entrypoint /bin/sh debian`,
-		Args:                  cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return &exitCode{code: container.ExitFailed, err: errors.New("run needs an image: birdhouse run [flags] IMAGE [ARG...]")}
+			}
+			return nil
+		},
 		DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Image, o.Args = args[0], args[1:]
+			o.Root, o.Image, o.Args = rootDir(cmd), args[0], args[1:]
 			if cmd.Flags().Changed("entrypoint") {
 				o.Entrypoint = &entrypoint
 			}
@@ -69,9 +75,12 @@ executable, 127 when the image does not have it.`,
 			return &exitCode{code: code, err: err}
 		},
 	}
+	// As docker has it: what is wrong before the program runs is 125.
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &exitCode{code: container.ExitFailed, err: fmt.Errorf("%w; `%s --help` lists the flags", err, cmd.CommandPath())}
+	})
 	f := cmd.Flags()
 	f.SetInterspersed(false) // what follows IMAGE is the program's
-	f.StringVar(&o.Root, "root", engine.DefaultRoot(), "directory of images and state")
 	f.StringArrayVarP(&o.Env, "env", "e", nil, "set NAME=VALUE, or NAME to its value here")
 	f.StringArrayVar(&o.EnvFiles, "env-file", nil, "read variables from a `file`, one a line")
 	f.StringVar(&entrypoint, "entrypoint", "", "start this `program` instead of the image's entrypoint and cmd")
