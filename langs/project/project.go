@@ -53,16 +53,11 @@ func Open(dir string, ignore []byte) (fs.FS, error) {
 	return &folder{root: root, matcher: matcher}, nil
 }
 
-// Ignore returns the text and the path of the ignore file for a descriptor: the
-// file beside it with ".dockerignore" added to its name, else .dockerignore in
-// the project's folder dir. Both results are empty when there is neither.
-// Descriptor is a path on this machine, "" when the descriptor is not a file.
-func Ignore(dir, descriptor string) (text []byte, name string, err error) {
-	names := []string{filepath.Join(dir, ".dockerignore")}
-	if descriptor != "" {
-		names = slices.Insert(names, 0, descriptor+".dockerignore")
-	}
-	for _, name := range names {
+// Ignore returns the text and the name of the first of the ignore files that
+// exists; both are empty when none does. For a project they are, as in docker,
+// DESCRIPTOR.dockerignore and then .dockerignore in the project's folder.
+func Ignore(files ...string) (text []byte, name string, err error) {
+	for _, name := range files {
 		text, err := readBounded(name)
 		switch {
 		case err == nil:

@@ -91,22 +91,26 @@ func TestIgnoreRejectsBadPatterns(t *testing.T) {
 	require.ErrorContains(t, err, "reading the ignore file")
 }
 
-func TestIgnoreFileOfTheDescriptorComesFirst(t *testing.T) {
+func TestFirstIgnoreFile(t *testing.T) {
 	dir := tree(t, map[string]string{".dockerignore": "general", "b/birdhouse.yaml.dockerignore": "special"})
+	general, special := filepath.Join(dir, ".dockerignore"), filepath.Join(dir, "b", "birdhouse.yaml.dockerignore")
 
-	text, name, err := project.Ignore(dir, filepath.Join(dir, "b", "birdhouse.yaml"))
+	text, name, err := project.Ignore(special, general)
 	require.NoError(t, err)
 	require.Equal(t, "special", string(text))
-	require.Equal(t, filepath.Join(dir, "b", "birdhouse.yaml.dockerignore"), name)
+	require.Equal(t, special, name)
 
-	text, _, err = project.Ignore(dir, filepath.Join(dir, "birdhouse.yaml"))
+	text, _, err = project.Ignore(filepath.Join(dir, "birdhouse.yaml.dockerignore"), general)
 	require.NoError(t, err)
 	require.Equal(t, "general", string(text))
 
-	text, name, err = project.Ignore(t.TempDir(), "")
+	text, name, err = project.Ignore(filepath.Join(dir, "none"))
 	require.NoError(t, err)
 	require.Empty(t, text)
 	require.Empty(t, name)
+
+	_, _, err = project.Ignore(dir)
+	require.ErrorContains(t, err, "not a regular file")
 }
 
 func TestLinksStayInTheProject(t *testing.T) {
