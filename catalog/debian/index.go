@@ -1,0 +1,199 @@
+// Package debian reads Debian's package archive: it verifies a suite's signed
+// Release file, reads the package indices by their checksums, and finds the
+// packages that others need. It follows
+// https://wiki.debian.org/DebianRepository/Format and chapters 5 and 7 of
+// https://www.debian.org/doc/debian-policy/.
+package debian
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/mikelolasagasti/xz"
+
+	"github.com/birdhouse-build/birdhouse/catalog/deb822"
+)
+
+var (
+	packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}$`)
+	sha256Hex   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// Package is a package in an index.
+type Package struct {
+	Name         string
+	Version      string
+	Architecture string // "amd64", "all"
+	// Path is where it is, below the mirror's URL: "pool/main/t/tzdata/tzdata_2026b-0+deb13u1_all.deb".
+	Path   string
+	SHA256 string
+	Size   int64
+	// Archive is what the Index was told when the package was added.
+	Archive string
+
+	depends   string // Pre-Depends and Depends; read when they matter
+	conflicts string // Conflicts and Breaks
+	provides  []clause
+}
+
+// Index is what is known of the packages for one architecture, of one suite or
+// several.
+type Index struct {
+	arch      string
+	byName    map[string][]*Package // newest first
+	providers map[string][]*Package
+}
+
+// NewIndex returns an empty index of packages for an architecture, and those
+// for all.
+func NewIndex(arch string) *Index {
+	return &Index{arch: arch, byName: map[string][]*Package{}, providers: map[string][]*Package{}}
+}
+
+// FetchIndex gets the index of a component for the index's architecture and
+// adds its packages, marked as of this archive.
+func (ix *Index) FetchIndex(ctx context.Context, f *Fetcher, r *Release, component, archive string) error {
+	data, err := ix.Download(ctx, f, r, component)
+	if err != nil {
+		return err
+	}
+	return ix.Add(data, archive)
+}
+
+// Download gets and verifies an index and unpacks it while it is read from.
+func (ix *Index) Download(ctx context.Context, f *Fetcher, r *Release, component string) (io.Reader, error) {
+	name := component + "/binary-" + ix.arch + "/Packages"
+	for _, ext := range []string{".xz", ".gz", ""} {
+		if _, ok := r.files[name+ext]; !ok {
+			continue
+		}
+		data, err := r.fetch(ctx, f, name+ext)
+		if err != nil {
+			return nil, err
+		}
+		var unpacked io.Reader = bytes.NewReader(data)
+		switch ext {
+		case ".xz":
+			unpacked, err = xz.NewReader(unpacked, xz.DefaultDictMax)
+		case ".gz":
+			unpacked, err = gzip.NewReader(unpacked)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("unpacking %s/%s: %w", r.url, name+ext, err)
+		}
+		return &bounded{unpacked, maxUnpacked}, nil
+	}
+	return nil, fmt.Errorf("the suite %s has no packages of %q for %s", r.Codename, component, ix.arch)
+}
+
+// bounded fails when more than left bytes are read.
+type bounded struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, errors.New("the index is too large when unpacked")
+	}
+	return n, err
+}
+
+// Add reads an unpacked index.
+func (ix *Index) Add(r io.Reader, archive string) error {
+	rd := deb822.NewReader(r, "package", "version", "architecture", "filename", "sha256", "size",
+		"pre-depends", "depends", "provides", "conflicts", "breaks")
+	for {
+		p, err := rd.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading a package index: %w", err)
+		}
+		pkg, err := readPackage(p, archive)
+		if err != nil {
+			return fmt.Errorf("reading a package index: package %.80q: %w", p["package"], err)
+		}
+		if pkg.Architecture == ix.arch || pkg.Architecture == "all" {
+			ix.add(pkg)
+		}
+	}
+}
+
+func (ix *Index) add(p *Package) {
+	same := ix.byName[p.Name]
+	i := sort.Search(len(same), func(i int) bool { return CompareVersions(same[i].Version, p.Version) <= 0 })
+	if i < len(same) && CompareVersions(same[i].Version, p.Version) == 0 {
+		// The suite that was added first has it already.
+		return
+	}
+	same = append(same, nil)
+	copy(same[i+1:], same[i:])
+	same[i] = p
+	ix.byName[p.Name] = same
+	for _, c := range p.provides {
+		for _, v := range c {
+			ix.providers[v.name] = append(ix.providers[v.name], p)
+		}
+	}
+}
+
+func readPackage(p deb822.Paragraph, archive string) (*Package, error) {
+	pkg := &Package{
+		Name: p["package"], Version: p["version"], Architecture: p["architecture"],
+		Path: p["filename"], SHA256: p["sha256"], Archive: archive,
+	}
+	if !packageName.MatchString(pkg.Name) {
+		return nil, errors.New("that is not the name of a package")
+	}
+	if err := checkVersion(pkg.Version); err != nil {
+		return nil, err
+	}
+	if !sha256Hex.MatchString(pkg.SHA256) {
+		return nil, fmt.Errorf("%.80q is not a SHA-256 checksum", pkg.SHA256)
+	}
+	var err error
+	pkg.Size, err = strconv.ParseInt(p["size"], 10, 64)
+	if err != nil || pkg.Size <= 0 {
+		return nil, fmt.Errorf("%.40q is not a size", p["size"])
+	}
+	if err := CheckPath(pkg.Path); err != nil {
+		return nil, err
+	}
+	pkg.depends = p["pre-depends"] + "," + p["depends"]
+	pkg.conflicts = p["conflicts"] + "," + p["breaks"]
+	if pkg.provides, err = parseRelations(p["provides"]); err != nil {
+		return nil, fmt.Errorf("provides: %w", err)
+	}
+	return pkg, nil
+}
+
+// CheckPath says whether a path of a package stays below the mirror's URL.
+func CheckPath(p string) error {
+	if p == "" || path.Clean(p) != p || path.IsAbs(p) || p == ".." || strings.HasPrefix(p, "../") ||
+		strings.ContainsAny(p, "\\?#%\x00\n ") {
+		return fmt.Errorf("%.120q is not a path in the archive", p)
+	}
+	return nil
+}
+
+// newest returns the newest package of a name that satisfies the relation.
+func (ix *Index) newest(r relation) *Package {
+	for _, p := range ix.byName[r.name] {
+		if r.satisfiedBy(p) {
+			return p
+		}
+	}
+	return nil
+}

@@ -1,0 +1,247 @@
+package catalog
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// LockSchema is the version of the lock's form that this program reads and
+// writes.
+const LockSchema = 1
+
+// maxLock bounds the size in bytes of a lock that is read.
+const maxLock = 64 << 20
+
+// Lock pins every package of the catalog.
+type Lock struct {
+	Schema int `json:"schema"`
+	// Time is the newest date of the sources.
+	Time time.Time `json:"time"`
+	// Suites are the releases of Debian, by the version that images are named
+	// for: "13".
+	Suites map[string]LockedSuite `json:"suites"`
+}
+
+// LockedSuite is a release of Debian at a moment.
+type LockedSuite struct {
+	Sources []LockedSource `json:"sources"`
+	// Layers are the packages by the name of the layer and the architecture,
+	// sorted by name.
+	Layers map[string]map[string][]LockedPackage `json:"layers"`
+}
+
+// LockedSource is a verified suite of an archive.
+type LockedSource struct {
+	Archive string `json:"archive"`
+	Suite   string `json:"suite"`
+	// InRelease is the SHA-256 checksum of its InRelease file, in hex.
+	InRelease string    `json:"inRelease"`
+	Date      time.Time `json:"date"`
+	// Signer is the fingerprint of the key that signed it.
+	Signer string `json:"signer"`
+}
+
+// LockedPackage is a package and why it is there.
+type LockedPackage struct {
+	Package
+	// NeededBy are the packages of the layer that depend on it, sorted.
+	NeededBy []string `json:"neededBy,omitempty"`
+}
+
+// ReadLock reads a lock from a file.
+func ReadLock(file string) (*Lock, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the catalog's lock: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxLock+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the catalog's lock: %w", err)
+	}
+	return ParseLock(file, data)
+}
+
+// ParseLock reads a lock; file is the name that errors show. Unknown keys and
+// values that cannot be are errors.
+func ParseLock(file string, data []byte) (*Lock, error) {
+	fail := func(err error) (*Lock, error) {
+		return nil, fmt.Errorf("reading the catalog's lock %s: %w", file, err)
+	}
+	if len(data) > maxLock {
+		return fail(fmt.Errorf("it is larger than %d bytes", maxLock))
+	}
+	var head struct {
+		Schema int `json:"schema"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return fail(err)
+	}
+	if head.Schema != LockSchema {
+		return fail(fmt.Errorf("it has the schema %d, this program reads %d; run `birdhouse catalog update`", head.Schema, LockSchema))
+	}
+	l := &Lock{}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(l); err != nil {
+		return fail(err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return fail(errors.New("there is something after the end of the lock"))
+	}
+	if err := l.check(); err != nil {
+		return fail(err)
+	}
+	return l, nil
+}
+
+var (
+	sha256Hex   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}$`)
+	versionForm = regexp.MustCompile(`^[0-9A-Za-z.+~:_-]{1,256}$`)
+)
+
+func (l *Lock) check() error {
+	if l.Time.IsZero() {
+		return errors.New("it has no time")
+	}
+	for suite, s := range l.Suites {
+		for _, arches := range s.Layers {
+			for arch, pkgs := range arches {
+				for _, p := range pkgs {
+					if err := p.check(arch); err != nil {
+						return fmt.Errorf("suite %q: package %.80q for %.20q: %w", suite, p.Name, arch, err)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// maxPackage bounds the size in bytes of a package.
+const maxPackage = 2 << 30
+
+func (p Package) check(arch string) error {
+	switch {
+	case !packageName.MatchString(p.Name):
+		return errors.New("that is not the name of a package")
+	case !versionForm.MatchString(p.Version):
+		return fmt.Errorf("%.80q is not a version", p.Version)
+	case p.Architecture != arch && p.Architecture != "all":
+		return fmt.Errorf("it is for %.20q", p.Architecture)
+	case p.Archive != "debian" && p.Archive != "debian-security":
+		return fmt.Errorf("%.40q is not an archive: debian or debian-security", p.Archive)
+	case !strings.HasPrefix(p.Path, "pool/") || path.Clean(p.Path) != p.Path || strings.ContainsAny(p.Path, "\\?#% \n\x00"):
+		return fmt.Errorf("%.120q is not a path in the archive", p.Path)
+	case !sha256Hex.MatchString(p.SHA256):
+		return fmt.Errorf("%.80q is not a SHA-256 checksum", p.SHA256)
+	case p.Size <= 0 || p.Size > maxPackage:
+		return fmt.Errorf("%d is not a size from 1 to %d bytes", p.Size, int64(maxPackage))
+	}
+	return nil
+}
+
+// Bytes returns the lock's text: JSON, sorted, a line for each package, so that
+// two locks can be compared line by line.
+func (l *Lock) Bytes() ([]byte, error) {
+	var b bytes.Buffer
+	// Only values of our own types are encoded, which cannot fail but for a
+	// year beyond 9999.
+	var failed error
+	text := func(v any) string {
+		var line bytes.Buffer
+		enc := json.NewEncoder(&line)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(v); err != nil {
+			failed = err
+		}
+		return strings.TrimSuffix(line.String(), "\n")
+	}
+	comma := func(i, n int) string {
+		if i < n-1 {
+			return ",\n"
+		}
+		return "\n"
+	}
+	fmt.Fprintf(&b, "{\n  \"schema\": %d,\n  \"time\": %s,\n  \"suites\": {\n", l.Schema, text(l.Time.UTC()))
+	suites := slices.Sorted(maps.Keys(l.Suites))
+	for i, name := range suites {
+		s := l.Suites[name]
+		fmt.Fprintf(&b, "    %s: {\n      \"sources\": [\n", text(name))
+		for j, src := range s.Sources {
+			fmt.Fprintf(&b, "        %s%s", text(src), comma(j, len(s.Sources)))
+		}
+		b.WriteString("      ],\n      \"layers\": {\n")
+		layers := slices.Sorted(maps.Keys(s.Layers))
+		for j, layer := range layers {
+			fmt.Fprintf(&b, "        %s: {\n", text(layer))
+			arches := slices.Sorted(maps.Keys(s.Layers[layer]))
+			for k, arch := range arches {
+				fmt.Fprintf(&b, "          %s: [\n", text(arch))
+				pkgs := s.Layers[layer][arch]
+				for m, p := range pkgs {
+					fmt.Fprintf(&b, "            %s%s", text(p), comma(m, len(pkgs)))
+				}
+				b.WriteString("          ]" + comma(k, len(arches)))
+			}
+			b.WriteString("        }" + comma(j, len(layers)))
+		}
+		b.WriteString("      }\n    }" + comma(i, len(suites)))
+	}
+	b.WriteString("  }\n}\n")
+	return b.Bytes(), failed
+}
+
+// Write writes the lock to a file, all or nothing.
+func (l *Lock) Write(file string) error {
+	if err := l.write(file); err != nil {
+		return fmt.Errorf("writing the catalog's lock: %w", err)
+	}
+	return nil
+}
+
+func (l *Lock) write(file string) (err error) {
+	data, err := l.Bytes()
+	if err != nil {
+		return err
+	}
+	// A symlink stays one; what it leads to is replaced.
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		file = target
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if _, err = f.Write(data); err != nil {
+		return err
+	}
+	if err = f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
+}
