@@ -1,0 +1,121 @@
+// Package descriptor finds, reads, plans and writes descriptors of projects on
+// this machine, with no builder.
+package descriptor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+
+	"github.com/birdhouse-build/birdhouse/langs/project"
+)
+
+// Names are the names of a descriptor, the preferred one first.
+var Names = []string{"birdhouse.yaml", "birdhouse.yml"}
+
+// dockerfile may be a descriptor too, when its syntax line says so.
+const dockerfile = "Dockerfile"
+
+// MaxSize is the largest descriptor, in bytes, that is read. The parser's own
+// limit is lower; this one keeps a device or a huge file from filling memory.
+const MaxSize = 16 << 20
+
+// File is a descriptor.
+type File struct {
+	// Path is where it lies, "" when it is no file.
+	Path string
+	// Name is the last part of the path.
+	Name string
+	Data []byte
+	// Ignore is the ignore file beside it that is for it alone (its name with
+	// ".dockerignore" added), nil where there is none.
+	Ignore []byte
+}
+
+// ReadBounded reads a descriptor, of MaxSize bytes at most.
+func ReadBounded(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("it is larger than %d MB", MaxSize>>20)
+	}
+	return data, nil
+}
+
+// Find reads the descriptor of the project in dir. File is its path, relative to
+// the working directory; "" looks in dir for one of Names, then for a Dockerfile
+// whose syntax line names birdhouse.
+func Find(dir, file string) (*File, error) {
+	if file != "" {
+		f, err := read(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			if other := filepath.Join(dir, file); dir != "" && !filepath.IsAbs(file) && exists(other) {
+				return nil, fmt.Errorf("reading the descriptor: there is no %s; -f is relative to the working directory: did you mean -f %s?", file, other)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the descriptor: %w", err)
+		}
+		return f, nil
+	}
+	for _, name := range Names {
+		f, err := read(filepath.Join(dir, name))
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("reading the descriptor: %w", err)
+		}
+	}
+	if f, err := read(filepath.Join(dir, dockerfile)); err == nil {
+		if syntax, _, _, ok := parser.DetectSyntax(f.Data); ok && strings.Contains(syntax, "birdhouse") {
+			return f, nil
+		}
+		return nil, fmt.Errorf("there is no %s in %s, and its %s is not for birdhouse: no syntax line names it; birdhouse init writes a descriptor", Names[0], shown(dir), dockerfile)
+	}
+	return nil, fmt.Errorf("there is no %s in %s; birdhouse init writes one, or name it with -f", Names[0], shown(dir))
+}
+
+func read(path string) (*File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("%s is a folder; name the file in it", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := ReadBounded(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	file := &File{Path: path, Name: filepath.Base(path), Data: data}
+	if file.Ignore, _, err = project.Ignore(path + ".dockerignore"); err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func shown(dir string) string {
+	if dir == "." || dir == "" {
+		return "this folder"
+	}
+	return dir
+}

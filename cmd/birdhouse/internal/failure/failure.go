@@ -1,0 +1,159 @@
+// Package failure turns the error that ends a command into what people and
+// machines see, and into an exit code.
+package failure
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/solver/errdefs"
+
+	"github.com/birdhouse-build/birdhouse/langs/spec"
+)
+
+// Interrupted is the cause of a context that a signal ended.
+type Interrupted struct {
+	// Code is the exit code: 128 and the signal's number.
+	Code int
+}
+
+func (i *Interrupted) Error() string { return "interrupted" }
+
+// ExitCode is the exit code for the signal.
+func (i *Interrupted) ExitCode() int { return i.Code }
+
+// Reported is an error that has been shown already; only its exit code is left.
+var Reported = &reported{}
+
+type reported struct{}
+
+func (*reported) Error() string { return "" }
+
+// ExitCode returns the exit code for an error: that which the error names itself
+// by a method ExitCode, else 1; 0 for none.
+func ExitCode(err error) int {
+	var coded interface{ ExitCode() int }
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &coded):
+		return coded.ExitCode()
+	}
+	return 1
+}
+
+// Cause replaces the errors of a cancelled context, which come in many words, by
+// what cancelled it.
+func Cause(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		if i := (*Interrupted)(nil); errors.As(context.Cause(ctx), &i) {
+			return i
+		}
+	}
+	return err
+}
+
+// Text is an error for people. Problems of a descriptor come with the lines they
+// are in; so does the failure of a step, with the line that asked for it. It
+// ends with a line end, unless it is empty.
+func Text(err error) string {
+	var problems spec.Problems
+	if errors.As(err, &problems) {
+		return problems.Sorted().Text(sources(problems, err))
+	}
+	message := Message(err)
+	if message == "" {
+		return ""
+	}
+	var b strings.Builder
+	for _, s := range errdefs.Sources(err) {
+		if s.Info != nil && len(s.Ranges) > 0 {
+			_ = s.Print(&b)
+		}
+	}
+	b.WriteString("birdhouse: " + message + "\n")
+	return b.String()
+}
+
+// sources are the texts of the files that problems are in.
+func sources(problems spec.Problems, err error) map[string][]byte {
+	named := map[string]bool{}
+	for _, p := range problems {
+		named[p.File] = true
+	}
+	found := map[string][]byte{}
+	for _, s := range errdefs.Sources(err) {
+		if s.Info == nil {
+			continue
+		}
+		name := s.Info.Filename
+		if !named[name] {
+			name = "" // the descriptor, which its problems do not name
+		}
+		found[name] = s.Info.Data
+	}
+	return found
+}
+
+// Message is the error without what BuildKit's layers have put before it.
+func Message(err error) string {
+	message := strings.TrimSpace(err.Error())
+	for {
+		cut := message
+		for _, prefix := range []string{"failed to run Build function: ", "failed to solve: ", "rpc error: "} {
+			cut = strings.TrimPrefix(cut, prefix)
+		}
+		if rest, ok := strings.CutPrefix(cut, "code = "); ok {
+			if _, desc, ok := strings.Cut(rest, " desc = "); ok {
+				cut = desc
+			}
+		}
+		if cut == message {
+			return message
+		}
+		message = cut
+	}
+}
+
+// WriteJSON writes an error as one line of JSON: {"error":{"message":…,
+// "problems":[…]}}.
+func WriteJSON(w io.Writer, err error) error {
+	var out struct {
+		Error struct {
+			Message  string        `json:"message"`
+			Problems spec.Problems `json:"problems,omitempty"`
+		} `json:"error"`
+	}
+	out.Error.Message = Message(err)
+	var problems spec.Problems
+	if errors.As(err, &problems) {
+		out.Error.Problems = problems
+	}
+	return json.NewEncoder(w).Encode(out)
+}
+
+// Warning is a warning of the builder for people, with the line it is about.
+func Warning(w client.VertexWarning) string {
+	p := spec.Problem{Severity: spec.Warning, Message: strings.TrimSpace(string(w.Short))}
+	var details []string
+	for _, d := range w.Detail {
+		details = append(details, strings.TrimSpace(string(d)))
+	}
+	p.Hint = strings.Join(details, "\n")
+	sources := map[string][]byte{}
+	if w.SourceInfo != nil {
+		p.File = w.SourceInfo.Filename
+		sources[p.File] = w.SourceInfo.Data
+		if len(w.Range) > 0 && w.Range[0].Start != nil && w.Range[0].End != nil {
+			p.Range = spec.Range{
+				Start: spec.Position{Line: int(w.Range[0].Start.Line), Column: int(w.Range[0].Start.Character) + 1},
+				End:   spec.Position{Line: int(w.Range[0].End.Line), Column: int(w.Range[0].End.Character) + 1},
+			}
+		}
+	}
+	return spec.Problems{p}.Text(sources)
+}
