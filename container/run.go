@@ -97,11 +97,9 @@ func (c *container) configure(config v1.Config, o Options, userEnv []string, vol
 			s.Size = &specs.Box{Width: uint(w), Height: uint(h)}
 		}
 	}
-	mountinfo, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
+	if s.Cgroup, err = cgroupVersion(); err != nil {
 		return err
 	}
-	s.Cgroup = cgroupVersion(string(mountinfo))
 	spec := newSpec(s)
 	if c.state.runtime.seccomp {
 		if spec.Linux.Seccomp, err = seccomp.GetDefaultProfile(spec); err != nil {
@@ -315,13 +313,31 @@ func (c *container) supervise(cmd *exec.Cmd, started, ended chan<- error) {
 	}
 }
 
-// mount lays a layer for this container's own changes over the unpacked image.
-func (c *container) mount() error {
+// ownMounts gives this thread a mount namespace, which sees what is mounted
+// later outside but not the other way round.
+func ownMounts() error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("making a mount namespace: %w", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("making a mount namespace: %w", err)
+	}
+	version, err := cgroupVersion()
+	if err != nil {
+		return err
+	}
+	if version == 0 {
+		// runc does not start without control groups. Where the kernel has none
+		// either, its own error says so.
+		_ = unix.Mount("cgroup2", "/sys/fs/cgroup", "cgroup2", unix.MS_NOSUID|unix.MS_NOEXEC|unix.MS_NODEV, "")
+	}
+	return nil
+}
+
+// mount lays a layer for this container's own changes over the unpacked image.
+func (c *container) mount() error {
+	if err := ownMounts(); err != nil {
+		return err
 	}
 	info, err := os.Stat(c.lower())
 	if err != nil {

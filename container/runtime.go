@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	goruntime "runtime"
 	"strings"
 	"time"
 )
@@ -57,7 +58,15 @@ func (r runtime) delete(ctx context.Context, state, id string) {
 	if _, err := os.Stat(state); err != nil {
 		return
 	}
-	_ = exec.CommandContext(ctx, r.path, "--root", state, "delete", "--force", id).Run()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		goruntime.LockOSThread() // never unlocked: the thread ends here
+		if ownMounts() == nil {
+			_ = exec.CommandContext(ctx, r.path, "--root", state, "delete", "--force", id).Run()
+		}
+	}()
+	<-done
 }
 
 // failure turns what the runtime logged into an error with docker's exit code.
@@ -94,9 +103,19 @@ func lastError(log string) string {
 	return last
 }
 
-// cgroupVersion is 2 for the unified hierarchy, 1 for the older ones and 0
-// where there is none to use.
-func cgroupVersion(mountinfo string) int {
+// cgroupVersion is what this thread sees.
+func cgroupVersion() (int, error) {
+	// Not self: a thread may have mounts of its own.
+	data, err := os.ReadFile("/proc/thread-self/mountinfo")
+	if err != nil {
+		return 0, fmt.Errorf("reading what is mounted: %w", err)
+	}
+	return parseCgroupVersion(string(data)), nil
+}
+
+// parseCgroupVersion is 2 for the unified hierarchy, 1 for the older ones and 0
+// where none is mounted, from the lines of proc_pid_mountinfo(5).
+func parseCgroupVersion(mountinfo string) int {
 	version := 0
 	for _, line := range strings.Split(mountinfo, "\n") {
 		before, after, ok := strings.Cut(line, " - ")
