@@ -23,7 +23,7 @@ import (
 // and birdhouse print.
 func (b *build) problemError(problems spec.Problems) error {
 	problems = problems.Sorted()
-	var err error = errors.New(problems.Error())
+	err := errors.New(b.text(problems))
 	ranges := map[string][]*pb.Range{}
 	for _, p := range problems {
 		if p.Severity == spec.Error && p.Range.Start.Line > 0 {
@@ -42,6 +42,29 @@ func (b *build) problemError(problems spec.Problems) error {
 		err = errdefs.WithSource(err, &errdefs.Source{Info: info, Ranges: ranges[file]})
 	}
 	return err
+}
+
+// text has a line for each problem, then what to write instead. Clients print the
+// marked sources themselves.
+func (b *build) text(problems spec.Problems) string {
+	var lines []string
+	for _, p := range problems {
+		if p.Severity != spec.Error {
+			continue
+		}
+		at := p.File
+		if at == "" {
+			at = b.source.Filename
+		}
+		if p.Range.Start.Line > 0 {
+			at = fmt.Sprintf("%s:%d:%d", at, p.Range.Start.Line, p.Range.Start.Column)
+		}
+		lines = append(lines, at+": "+p.Message)
+		if p.Hint != "" {
+			lines = append(lines, "    "+strings.ReplaceAll(p.Hint, "\n", "\n    "))
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 func (b *build) sourceInfo() *pb.SourceInfo {

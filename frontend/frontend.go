@@ -32,12 +32,8 @@ import (
 	birdllb "github.com/birdhouse-build/birdhouse/llb"
 )
 
-// Build arguments that every descriptor knows.
+// Build arguments that birdhouse itself reads.
 const (
-	// ArgVersion is {{.Version}} of templates.
-	ArgVersion = "VERSION"
-	// ArgRevision is {{.Revision}} of templates, where the client sends none.
-	ArgRevision = "REVISION"
 	// ArgDebianMirror is where Debian packages are fetched from, in the form of
 	// catalog.ParseMirror.
 	ArgDebianMirror = "BIRDHOUSE_DEBIAN_MIRROR"
@@ -148,7 +144,7 @@ func (b *build) prepare(ctx context.Context) (*plan.Plan, error) {
 	if err := b.chooseTarget(); err != nil {
 		return nil, err
 	}
-	more := b.expand()
+	more := langs.Expand(b.spec, b.ui.BuildArgs, b.opts["vcs:revision"])
 	b.problems = append(b.problems, more...)
 	if more.HasErrors() {
 		return nil, b.problemError(b.problems)
@@ -197,50 +193,6 @@ func (b *build) chooseTarget() error {
 func hasImage(s *spec.Spec, name string) bool {
 	_, ok := s.Images[name]
 	return ok
-}
-
-// expand sets the build arguments and replaces templates.
-func (b *build) expand() spec.Problems {
-	var problems spec.Problems
-	known := append(slices.Collect(maps.Keys(b.spec.Args)), ArgVersion, ArgRevision)
-	for _, name := range slices.Sorted(maps.Keys(b.ui.BuildArgs)) {
-		if slices.Contains(known, name) || predefinedArg(name) {
-			continue
-		}
-		hint := fmt.Sprintf("declare it:\nargs:\n  %s: \"\"", name)
-		if near, ok := spec.Nearest(name, known); ok {
-			hint = fmt.Sprintf("did you mean %q?", near)
-		}
-		problems = append(problems, b.spec.Problem("args", fmt.Sprintf("build argument %q is not declared", name), hint))
-	}
-	args := maps.Clone(map[string]string(b.spec.Args))
-	for name := range args {
-		if v, ok := b.ui.BuildArgs[name]; ok {
-			args[name] = v
-		}
-	}
-	b.spec.Args = args
-	v := spec.Vars{Version: "dev", Revision: "unknown", Args: args}
-	if s := b.ui.BuildArgs[ArgVersion]; s != "" {
-		v.Version = s
-	}
-	if s := b.opts["vcs:revision"]; s != "" {
-		v.Revision = s
-	}
-	if s := b.ui.BuildArgs[ArgRevision]; s != "" {
-		v.Revision = s
-	}
-	return append(problems, b.spec.Expand(v)...)
-}
-
-// predefinedArg reports whether a build argument is one that every build
-// takes: BuildKit's own, proxies, and those of birdhouse.
-func predefinedArg(name string) bool {
-	switch strings.ToLower(name) {
-	case "http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy":
-		return true
-	}
-	return name == argEpoch || strings.HasPrefix(name, "BUILDKIT_") || strings.HasPrefix(name, "BIRDHOUSE_")
 }
 
 // solve plans and builds, for every platform.

@@ -15,7 +15,8 @@ import (
 
 // Dump writes a graph as text: an operation each, inputs before users, with
 // numbers in place of digests, so that equal graphs give equal text and a
-// change shows as what changed. Session ids are left out.
+// change shows as what changed. Session ids are left out, as
+// they are no part of a cache key.
 func Dump(w io.Writer, def *llb.Definition) error {
 	d := dumper{w: w, number: map[digest.Digest]int{}}
 	for _, dt := range def.Def {
@@ -66,7 +67,7 @@ func (d *dumper) op(n int, op *pb.Op, name string) {
 	case *pb.Op_Source:
 		d.printf("%d source %s\n", n, o.Source.Identifier)
 		for _, k := range slices.Sorted(maps.Keys(o.Source.Attrs)) {
-			if k != pb.AttrLocalSessionID {
+			if k != pb.AttrLocalSessionID && k != pb.AttrLocalUniqueID {
 				d.printf("    %s %s\n", k, o.Source.Attrs[k])
 			}
 		}

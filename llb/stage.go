@@ -205,7 +205,7 @@ func (g *graph) mount(ctx context.Context, m plan.Mount) ([]llb.RunOption, error
 		if m.Locked {
 			sharing = llb.CacheMountLocked
 		}
-		id := g.CacheNamespace + "/birdhouse/" + g.expand.Replace(m.CacheID)
+		id := g.CacheNamespace + "/" + g.expand.Replace(m.CacheID)
 		return []llb.RunOption{llb.AddMount(m.Target, llb.Scratch(), llb.AsPersistentCacheDir(id, sharing))}, nil
 	case plan.MountTmpfs:
 		return []llb.RunOption{llb.AddMount(m.Target, llb.Scratch(), llb.Tmpfs())}, nil

@@ -1,0 +1,3 @@
+module example.test/ambiguous
+
+go 1.25

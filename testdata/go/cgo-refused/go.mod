@@ -1,0 +1,5 @@
+module example.test/refused
+
+go 1.25
+
+require github.com/mattn/go-sqlite3 v1.14.22

@@ -1,0 +1,5 @@
+package main
+
+import "example.test/refused/internal/store"
+
+func main() { store.Open() }

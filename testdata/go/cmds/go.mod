@@ -1,0 +1,3 @@
+module example.test/cmds
+
+go 1.25

@@ -1,0 +1,3 @@
+module example.test/constraints
+
+go 1.25

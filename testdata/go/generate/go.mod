@@ -1,0 +1,3 @@
+module example.test/generate
+
+go 1.25

@@ -1,0 +1,3 @@
+module example.test/images
+
+go 1.25

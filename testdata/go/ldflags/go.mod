@@ -1,0 +1,3 @@
+module example.test/ldflags
+
+go 1.25

@@ -1,0 +1,3 @@
+module example.test/named/v2
+
+go 1.25

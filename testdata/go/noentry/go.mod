@@ -1,0 +1,3 @@
+module example.test/noentry
+
+go 1.25

@@ -1,0 +1,3 @@
+module example.test/nomain
+
+go 1.25

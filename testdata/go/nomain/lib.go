@@ -1,0 +1,2 @@
+// Package nomain is no program.
+package nomain

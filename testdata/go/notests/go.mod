@@ -1,0 +1,3 @@
+module example.test/notests
+
+go 1.25

@@ -1,0 +1,2 @@
+// Package shared is no program.
+package shared

@@ -1,0 +1,3 @@
+module example.test/pattern
+
+go 1.25

@@ -1,0 +1,3 @@
+module example.test/replace/lib
+
+go 1.25

@@ -1,0 +1,3 @@
+module example.test/reserved
+
+go 1.25

@@ -1,0 +1,10 @@
+// Command app prints a text of the module beside it.
+package main
+
+import (
+	"fmt"
+
+	"example.test/sibling/lib"
+)
+
+func main() { fmt.Println(lib.Text) }

@@ -1,0 +1,3 @@
+module example.test/sibling/lib
+
+go 1.25

@@ -1,0 +1,3 @@
+module example.test/tags
+
+go 1.25

@@ -1,0 +1,6 @@
+// Command tags prints what it was built with.
+package main
+
+import "fmt"
+
+func main() { fmt.Println(kind) }

@@ -1,0 +1,3 @@
+module example.test/testcmd
+
+go 1.25

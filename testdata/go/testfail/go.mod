@@ -1,0 +1,3 @@
+module example.test/testfail
+
+go 1.25

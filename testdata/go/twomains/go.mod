@@ -1,0 +1,3 @@
+module example.test/twomains
+
+go 1.25

@@ -1,0 +1,3 @@
+module example.test/version
+
+go 1.26

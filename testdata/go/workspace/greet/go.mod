@@ -1,0 +1,3 @@
+module example.test/workspace/greet
+
+go 1.25
