@@ -122,13 +122,9 @@ func (b *builder) stages(t testing) []plan.Stage {
 	return stages
 }
 
-// goEnv is the environment of every go command, without what only the
-// compilation for a target needs.
+// goEnv is the environment of every go command.
 func (b *builder) goEnv() []plan.Env {
-	cgo, mod, work := "0", "readonly", "off"
-	if b.spec.Build.CGO {
-		cgo = "1"
-	}
+	mod, work := "readonly", "off"
 	if b.vendored != "" {
 		mod = "vendor"
 	}
@@ -136,8 +132,6 @@ func (b *builder) goEnv() []plan.Env {
 		work = path.Join(sourceDir, b.work.dir, "go.work")
 	}
 	return []plan.Env{
-		{Name: "CGO_ENABLED", Value: cgo},
-		{Name: "GOCACHE", Value: buildCache},
 		{Name: "GOFLAGS", Value: "-mod=" + mod},
 		{Name: "GOMODCACHE", Value: moduleCache},
 		{Name: "GOTOOLCHAIN", Value: "local"},
@@ -149,7 +143,14 @@ func (b *builder) goEnv() []plan.Env {
 // offlineEnv is goEnv for commands that must not download, with the user's own
 // variables.
 func (b *builder) offlineEnv(more ...plan.Env) []plan.Env {
-	env := append(b.goEnv(), plan.Env{Name: "GOPROXY", Value: "off"})
+	cgo := "0"
+	if b.spec.Build.CGO {
+		cgo = "1"
+	}
+	env := append(b.goEnv(),
+		plan.Env{Name: "CGO_ENABLED", Value: cgo},
+		plan.Env{Name: "GOCACHE", Value: buildCache},
+		plan.Env{Name: "GOPROXY", Value: "off"})
 	env = append(env, more...)
 	user := map[string]string{}
 	for k, v := range b.spec.Args {

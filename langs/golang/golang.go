@@ -21,12 +21,13 @@ func (Language) Name() string { return "go" }
 // Go, and the Go sources of the project's folder: main packages are found by
 // their package clauses, and imports tell whether a program needs cgo.
 func (Language) Files(s *spec.Spec) []string {
-	sources := "**/*.go"
+	in := ""
 	if dir := projectDir(s); dir != "." && fs.ValidPath(dir) {
-		sources = escapePattern(dir) + "/" + sources
+		in = escapePattern(dir) + "/"
 	}
 	return []string{
-		sources,
+		in + "**/*.go",
+		in + "**/default.pgo",
 		// Go looks for packages in neither.
 		"!**/vendor",
 		"!**/node_modules",

@@ -99,8 +99,8 @@ func pairs(m spec.StringMap) []plan.Env {
 	return list
 }
 
-// smoke is the check of the finished image. What says nothing of a port, a path,
-// arguments, output or exit code waits for the first exposed port.
+// smoke is the check of the finished image. A path or status without a port is
+// asked for on the first exposed one.
 func (b *builder) smoke() (*plan.Smoke, spec.Problems) {
 	s := b.spec.Smoke
 	if s == nil {
@@ -116,15 +116,12 @@ func (b *builder) smoke() (*plan.Smoke, spec.Problems) {
 	if smoke.Timeout == 0 {
 		smoke.Timeout = smokeSeconds
 	}
-	asksPort := s.Path != "" || s.Status != 0 || s.Args == nil && s.Output == "" && !b.spec.Has("smoke.exit")
-	if smoke.Port == 0 && asksPort {
+	asks := s.Path != "" || s.Status != 0
+	if smoke.Port == 0 && asks {
 		smoke.Port = firstPort(b.spec.Expose)
 	}
-	if smoke.Port == 0 && (s.Path != "" || s.Status != 0) {
+	if smoke.Port == 0 && asks {
 		return nil, spec.Problems{b.spec.Problem("smoke", "smoke: there is no port to ask", "add port to it, or expose: [8080] to the descriptor")}
-	}
-	if smoke.Port != 0 && smoke.Path == "" && (s.Output != "" || s.Status != 0) {
-		smoke.Path = "/"
 	}
 	if smoke.Path != "" && smoke.Status == 0 {
 		smoke.Status = 200

@@ -292,7 +292,7 @@ func (p *project) findVendor() error {
 
 // allModules are the modules that the build reads.
 func (p *project) allModules() []*module {
-	return p.allModules()
+	return append(append([]*module(nil), p.modules...), p.others...)
 }
 
 // mainModules are all that Go treats as main modules: of a workspace also those
@@ -364,18 +364,14 @@ func (p *project) loadReplaced() spec.Problems {
 	}
 	var problems spec.Problems
 	all := p.replacements()
-	local := map[string]bool{}
 	done := map[string]bool{}
 	for _, m := range p.allModules() {
 		done[m.dir] = true
 	}
-	for _, m := range p.mainModules() {
-		local[m.path()] = true
-	}
 	for queue := p.allModules(); len(queue) > 0; queue = queue[1:] {
 		for _, r := range queue[0].file.Require {
 			c, ok := replaced(all, r)
-			if !ok || c.New.Version != "" || local[r.Mod.Path] {
+			if !ok || c.New.Version != "" {
 				continue
 			}
 			dir, ok := inContext(c.dir, c.New.Path)
@@ -408,18 +404,13 @@ func (p *project) loadReplaced() spec.Problems {
 }
 
 // external returns the requirements that have to be downloaded, by module path.
+// A module of the workspace is among them when another requires it and nothing
+// replaces it: Go asks for that version's go.mod all the same.
 func (p *project) external() map[string]*modfile.Require {
-	local := map[string]bool{}
-	for _, m := range p.mainModules() {
-		local[m.path()] = true
-	}
 	all := p.replacements()
 	found := map[string]*modfile.Require{}
 	for _, m := range p.allModules() {
 		for _, r := range m.file.Require {
-			if local[r.Mod.Path] {
-				continue
-			}
 			if c, ok := replaced(all, r); ok && c.New.Version == "" {
 				continue
 			}
@@ -577,6 +568,8 @@ func syntaxProblems(name string, data []byte, err error) spec.Problems {
 		default:
 			pr.Message = e.Err.Error()
 		}
+		// Usages have line ends in them.
+		pr.Message = strings.Join(strings.Fields(pr.Message), " ")
 		problems = append(problems, pr)
 	}
 	return problems

@@ -108,11 +108,16 @@ func (a *asked) resolve(versions []string) (string, *spec.Problem) {
 	if !versionForm.MatchString(a.text) {
 		return fail(fmt.Sprintf("%q is not a version of Go", a.text), "write a minor version such as 1.26, or a full one such as 1.26.8")
 	}
-	if a.text != "1" && version.Compare("go"+a.text, "go"+version.Lang("go" + oldest)[2:]) < 0 {
+	full := strings.Count(a.text, ".") == 2 || strings.ContainsAny(a.text, "rb")
+	first := version.Lang("go" + oldest)
+	if full {
+		first = "go" + oldest
+	}
+	if a.text != "1" && version.Compare("go"+a.text, first) < 0 {
 		return fail(fmt.Sprintf("Go %s is too old: the first that can be had is %s", a.text, oldest),
 			"newer releases build old modules as well: leave the version out, or write a newer one")
 	}
-	if full := strings.Count(a.text, ".") == 2 || strings.ContainsAny(a.text, "rb"); full {
+	if full {
 		return a.text, nil
 	}
 	stable := stableVersions(versions)

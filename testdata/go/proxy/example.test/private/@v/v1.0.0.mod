@@ -1,0 +1,3 @@
+module example.test/private
+
+go 1.25
