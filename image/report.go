@@ -287,7 +287,7 @@ func Size(n int64) string {
 	switch {
 	case n < 1000:
 		return fmt.Sprintf("%d B", n)
-	case n < 10_000:
+	case n < 100_000:
 		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
 	case n < 1_000_000_000:
 		return fmt.Sprintf("%.2f MB", float64(n)/1e6)
