@@ -17,7 +17,6 @@ const (
 )
 
 var (
-	template = regexp.MustCompile(`^\{\{[^{}]*\}\}`)
 	// templateForm is a template that works where templates do.
 	templateForm = regexp.MustCompile(`\{\{\s*\.(?:Version|Revision|Args\.[A-Za-z_][A-Za-z0-9_]*)\s*\}\}`)
 	name         = regexp.MustCompile(`^\{\{\s*\.(?:(Version|Revision)|Args\.([A-Za-z_][A-Za-z0-9_]*))\s*\}\}$`)
@@ -132,10 +131,11 @@ func (e *expander) text(path, text string) string {
 			rest = tail
 			continue
 		}
-		form := template.FindString(rest)
-		if form == "" {
+		end := strings.Index(rest, "}}")
+		if end < 0 || strings.ContainsAny(rest[len("{{"):end], "{}") {
 			return wrong("a {{ without its }}", `write {{.Version}}, {{.Revision}} or {{.Args.NAME}}; for the text {{ itself, write `+literal)
 		}
+		form := rest[:end+len("}}")]
 		value, message, hint := e.value(form)
 		if message != "" {
 			return wrong(message, hint)
