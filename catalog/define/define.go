@@ -253,8 +253,8 @@ func (d *Definitions) checkLayer(fail func(string, ...any), l Layer) {
 		}
 	}
 	for _, f := range l.Files {
-		if !relative(f.Path) {
-			fail("layer %q: the path %q must be relative and clean", l.Name, f.Path)
+		if !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path {
+			fail("layer %q: the path %q must be absolute and clean", l.Name, f.Path)
 		}
 		if _, err := strconv.ParseUint(f.Mode, 8, 12); err != nil && f.Link == "" {
 			fail("layer %q: the mode %q of %s is not octal", l.Name, f.Mode, f.Path)
