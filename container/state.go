@@ -159,8 +159,8 @@ func (s *state) create(ctx context.Context, store *image.Store, img v1.Image) (_
 		return nil, fmt.Errorf("making a container: %w", err)
 	}
 	c.lock = flock.New(filepath.Join(c.dir, lockFile))
-	if ok, err := c.lock.TryLock(); err != nil || !ok {
-		return nil, fmt.Errorf("locking %s: %w", c.dir, errors.Join(err))
+	if err := c.lock.Lock(); err != nil {
+		return nil, fmt.Errorf("locking %s: %w", c.dir, err)
 	}
 
 	digest, err := img.Digest()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,18 @@ func (e *exitCode) Unwrap() error { return e.err }
 
 // ExitCode is what the process ends with.
 func (e *exitCode) ExitCode() int { return e.code }
+
+// passedOn are the signals for the program: all but those that our own parent
+// has us ignore, as nohup does.
+func passedOn() []os.Signal {
+	var all []os.Signal
+	for n := syscall.Signal(1); n < 65; n++ {
+		if !signal.Ignored(n) {
+			all = append(all, n)
+		}
+	}
+	return all
+}
 
 func newRunCommand() *cobra.Command {
 	var o container.Options
@@ -64,7 +77,7 @@ executable, 127 when the image does not have it.`,
 			o.Stdin, o.Stdout, o.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 			o.Log = cmd.ErrOrStderr()
 			signals := make(chan os.Signal, 64)
-			signal.Notify(signals)
+			signal.Notify(signals, passedOn()...)
 			defer signal.Stop(signals)
 			o.Signals = signals
 			// A signal is the program's to answer: it must not end our context.
