@@ -50,7 +50,8 @@ func startDocker(t testing.TB) (*Docker, *daemon) {
 		"--exec-root", filepath.Join(dir, "exec"),
 		"--pidfile", filepath.Join(dir, "pid"),
 		"--host", e.Host,
-		"--bridge", "none", "--iptables=false", "--ip6tables=false")
+		"--bridge", "none", "--iptables=false", "--ip6tables=false",
+		"--log-level", "warn")
 	d := startDaemon(t, dir, cmd, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()

@@ -4,12 +4,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/crane"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
+
+	"github.com/birdhouse-build/birdhouse/catalog"
 )
 
 func TestMain(m *testing.M) { Main(m) }
@@ -136,6 +143,14 @@ func checkHello(t *testing.T, ref string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := list(t, img, "-t"); got != "hello.txt\n" {
+		t.Errorf("%s holds %q, want hello.txt alone", ref, got)
+	}
+}
+
+// list returns what tar says of the image's files.
+func list(t *testing.T, img v1.Image, flags ...string) string {
+	t.Helper()
 	tarball := filepath.Join(t.TempDir(), "fs.tar")
 	f, err := os.Create(tarball)
 	if err != nil {
@@ -145,9 +160,9 @@ func checkHello(t *testing.T, ref string) {
 	if err := crane.Export(img, f); err != nil {
 		t.Fatal(err)
 	}
-	if out := Run(t, exec.Command("tar", "-tf", tarball)); out != "hello.txt\n" {
-		t.Errorf("%s holds %q, want hello.txt alone", ref, out)
-	}
+	cmd := exec.Command("tar", append(flags, "-f", tarball)...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	return Run(t, cmd)
 }
 
 func TestSharedBuildkitdIsOne(t *testing.T) {
@@ -175,5 +190,89 @@ func TestBirdhouseIsBuilt(t *testing.T) {
 	out := Run(t, exec.Command(Birdhouse(t), "--help"))
 	if !strings.Contains(out, "build") {
 		t.Errorf("birdhouse --help does not speak of build:\n%s", out)
+	}
+}
+
+func TestLockIsFreshAndComplete(t *testing.T) {
+	path := Lock(t)
+	c, err := catalog.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if age := time.Since(c.Locked()); age > 30*24*time.Hour {
+		t.Errorf("the lock's packages are of %s, %s ago: does it come from this machine's mirror?", c.Locked(), age)
+	}
+	if again := Lock(t); again != path {
+		t.Errorf("two locks: %s and %s", path, again)
+	}
+}
+
+// TestFrontendImage checks what BuildKit and the frontend expect of the image:
+// labels, programs, the lock, nothing else, and nothing of this machine.
+func TestFrontendImage(t *testing.T) {
+	b := SharedBuildkitd(t)
+	ref := FrontendImage(t, b, Registry(t))
+	img, err := crane.Pull(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"/frontend"}; !slices.Equal(config.Config.Entrypoint, want) {
+		t.Errorf("entrypoint is %q, want %q", config.Config.Entrypoint, want)
+	}
+	for label, want := range map[string]string{
+		"moby.buildkit.frontend.network.none": "true",
+		"moby.buildkit.frontend.caps": "moby.buildkit.frontend.inputs,moby.buildkit.frontend.subrequests," +
+			"moby.buildkit.frontend.contexts,moby.buildkit.frontend.gitquerystring,moby.buildkit.frontend.contexts.zstd",
+	} {
+		if got := config.Config.Labels[label]; got != want {
+			t.Errorf("label %s is %q, want %q", label, got, want)
+		}
+	}
+
+	files := strings.Split(strings.TrimSpace(list(t, img, "-tv", "--utc")), "\n")
+	shape := regexp.MustCompile(`^(\S+) (\S+) +\d+ (\S+ \S+) (\S+)$`)
+	var got []string
+	for _, line := range files {
+		got = append(got, shape.ReplaceAllString(line, "$1 $2 $3 $4"))
+	}
+	slices.Sort(got)
+	want := []string{
+		"-rw-r--r-- 0/0 1970-01-01 00:00 catalog.lock",
+		"-rwxr-xr-x 0/0 1970-01-01 00:00 frontend",
+		"-rwxr-xr-x 0/0 1970-01-01 00:00 steps",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+
+	again, err := crane.Digest(FrontendImage(t, Buildkitd(t), Registry(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if digest, _ := img.Digest(); again != digest.String() {
+		t.Errorf("built anew from an empty cache it is %s, was %s", again, digest)
+	}
+}
+
+func TestSecretsAreNamedOnce(t *testing.T) {
+	needs(t)
+	args := Secrets(t)
+	seen := map[string]bool{}
+	for i := 0; i < len(args); i += 2 {
+		id, file, ok := strings.Cut(args[i+1], ",src=")
+		if args[i] != "--secret" || !ok || seen[id] {
+			t.Errorf("argument %d is %q %q", i, args[i], args[i+1])
+		}
+		seen[id] = true
+		if text, err := os.ReadFile(file); err != nil || len(text) == 0 {
+			t.Errorf("%s: empty, or %v", id, err)
+		}
+	}
+	if !seen["id=ca"] || !seen["id=GOPROXY"] {
+		t.Errorf("no CA certificates or no module proxy in %q", args)
 	}
 }
