@@ -521,7 +521,7 @@ func leftovers(t *testing.T, root string) []string {
 	}
 	for _, m := range mounts {
 		if strings.HasPrefix(m.Mountpoint, root+"/") || strings.Contains(m.VFSOptions, root+"/") ||
-			strings.HasPrefix(filepath.Base(m.Mountpoint), "buildkit-secrets") {
+			strings.HasPrefix(m.Mountpoint, os.TempDir()+"/buildkit-secrets") {
 			left = append(left, m.Mountpoint)
 		}
 	}
@@ -685,8 +685,11 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = helper.Wait() // says that it was killed
-	if left := leftovers(t, root); len(left) == 0 {
-		t.Fatal("the killed process left nothing: the test looks for the wrong thing")
+	left := strings.Join(leftovers(t, root), " ")
+	for _, kind := range []string{"container ", "config.json", "buildkit-secrets", "/rootfs"} {
+		if !strings.Contains(left, kind) {
+			t.Fatalf("the killed process left no %q: the test looks for the wrong thing in %q", kind, left)
+		}
 	}
 
 	e := open(t, Options{Root: root})

@@ -2,10 +2,13 @@
 // it on a folder, Client gives the same client that a daemon would be spoken to
 // with, Close ends it.
 //
-// It needs Linux, root and an OCI runtime (runc or crun) on PATH. Build steps use
-// the host's network, name servers included, unless they ask for none.
-// Snapshots are made with overlayfs where the folder's file system can carry
-// it, and as plain copies elsewhere (inside a container without a volume, say).
+// It needs Linux, root and an OCI runtime on PATH (runc, or crun from 1.15 on).
+// Build steps use the host's network, name servers included, unless they ask
+// for none. Snapshots are made with overlayfs where the folder's file system can
+// carry it, and as plain copies elsewhere (inside a container without a volume,
+// say). Images for other architectures can be put together as they are; steps that
+// run a program for another architecture need its emulator (binfmt_misc).
+//
 // Registries on localhost (localhost, 127.0.0.0/8, ::1, any port) are spoken to
 // in plain HTTP, all others in HTTPS with the host's certificates; SSL_CERT_FILE,
 // SSL_CERT_DIR and the proxy variables mean what they mean to any Go program.
@@ -14,8 +17,8 @@
 // which names a frontend image on its syntax line works. Caches can be exported
 // to and imported from local folders, registries and images (inline). The cache
 // services of cloud vendors (s3, azblob, gha) are left out: each brings its
-// vendor's libraries, megabytes in every binary for something that a registry
-// does as well. There are no build records.
+// vendor's client libraries, for something that a registry does as well. There
+// are no records of builds.
 package engine
 
 import (
@@ -106,8 +109,8 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if o.MaxDiskBytes < 0 {
 		return nil, fmt.Errorf("starting the build engine: the limit of %d bytes for the cache is negative; give a positive number, or 0 for the default", o.MaxDiskBytes)
 	}
-	if uid := os.Geteuid(); uid != 0 {
-		return nil, fmt.Errorf("starting the build engine: it needs root, this is user %d; run the command as root (with sudo, or in a container), or build on a BuildKit daemon with --addr", uid)
+	if err := checkUser(os.Geteuid()); err != nil {
+		return nil, fmt.Errorf("starting the build engine: %w", err)
 	}
 	runtime, err := findRuntime(o.Runc)
 	if err != nil {
@@ -240,6 +243,13 @@ func makeRoot(root string) (string, error) {
 	return filepath.EvalSymlinks(abs)
 }
 
+func checkUser(uid int) error {
+	if uid == 0 {
+		return nil
+	}
+	return fmt.Errorf("it needs root, this is user %d; run the command as root (with sudo, or in a container), or build on a BuildKit daemon with --addr", uid)
+}
+
 // runtimes are looked for in this order.
 var runtimes = []string{"buildkit-runc", "runc", "crun"}
 
@@ -249,14 +259,41 @@ func findRuntime(name string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("the OCI runtime %q cannot be run: %w", name, err)
 		}
+		if err := checkRuntime(path); err != nil {
+			return "", err
+		}
 		return filepath.Abs(path)
 	}
+	var tooOld error
 	for _, name := range runtimes {
-		if path, err := exec.LookPath(name); err == nil {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		if tooOld = checkRuntime(path); tooOld == nil {
 			return filepath.Abs(path)
 		}
 	}
+	if tooOld != nil {
+		return "", tooOld
+	}
 	return "", fmt.Errorf("no OCI runtime on PATH (looked for %s); install one, for example with `apt install runc`, or build on a BuildKit daemon with --addr", strings.Join(runtimes, ", "))
+}
+
+// checkRuntime looks for the one flag that not every runtime has: runc always
+// had it, crun has it since 1.15.
+func checkRuntime(path string) error {
+	if strings.HasSuffix(filepath.Base(path), "runc") {
+		return nil
+	}
+	help, err := exec.Command(path, "run", "--help").CombinedOutput()
+	if strings.Contains(string(help), "--keep") {
+		return nil
+	}
+	if err == nil {
+		err = errors.New("its `run` does not know --keep")
+	}
+	return fmt.Errorf("the OCI runtime %s is too old or of another kind: %w; install runc, for example with `apt install runc`, or crun 1.15 or newer", path, err)
 }
 
 // setLog points BuildKit's log, which is logrus' global one, to w.

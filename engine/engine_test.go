@@ -31,18 +31,39 @@ func TestFindRuntime(t *testing.T) {
 	if _, err := findRuntime("youki"); err == nil || !strings.Contains(err.Error(), `"youki"`) {
 		t.Errorf("with a missing runtime: error %v, want one that names it", err)
 	}
+	old := filepath.Join(bin, "crun")
+	script(t, old, "echo --root")
+	for _, name := range []string{"", old} {
+		if _, err := findRuntime(name); err == nil || !strings.Contains(err.Error(), "--keep") || !strings.Contains(err.Error(), old) {
+			t.Errorf("with a crun that is too old: error %v", err)
+		}
+	}
 	// Found in their order, whatever else there is.
 	for i := len(runtimes) - 1; i >= 0; i-- {
 		path := filepath.Join(bin, runtimes[i])
-		if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		script(t, path, "echo --keep")
 		if got, err := findRuntime(""); err != nil || got != path {
 			t.Errorf("findRuntime() = %q, %v, want %q", got, err, path)
 		}
 	}
 	if got, err := findRuntime(filepath.Join(bin, "crun")); err != nil || got != filepath.Join(bin, "crun") {
 		t.Errorf("findRuntime(path) = %q, %v", got, err)
+	}
+}
+
+func script(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCheckUser(t *testing.T) {
+	if err := checkUser(0); err != nil {
+		t.Error(err)
+	}
+	if err := checkUser(1000); err == nil || !strings.Contains(err.Error(), "--addr") || !strings.Contains(err.Error(), "1000") {
+		t.Errorf("error %v, want one that says what to do", err)
 	}
 }
 

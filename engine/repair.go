@@ -31,7 +31,7 @@ func repair(dir, runtime string, killed bool) error {
 	logrus.Warnf("the last process that used %s was killed; removing %d of its containers", dir, len(left))
 	var temporary []string
 	for _, bundle := range left {
-		temporary = append(temporary, temporaryMounts(bundle)...)
+		temporary = append(temporary, temporaryMounts(dir, bundle)...)
 	}
 	for _, bundle := range left {
 		removeContainer(runtime, filepath.Base(bundle))
@@ -88,9 +88,10 @@ func removeContainer(runtime, id string) {
 	}
 }
 
-// temporaryMounts are the folders made for a container outside of the root, as
-// BuildKit names them: for mounts, and for secrets on a tmpfs of their own.
-func temporaryMounts(bundle string) []string {
+// temporaryMounts are the folders made for a container outside of the state
+// folder, as BuildKit names them: for mounts, and for secrets on a tmpfs of
+// their own.
+func temporaryMounts(dir, bundle string) []string {
 	b, err := os.ReadFile(filepath.Join(bundle, "config.json"))
 	if err != nil {
 		return nil // killed before it was written, so nothing was started
@@ -99,19 +100,17 @@ func temporaryMounts(bundle string) []string {
 	if err := json.Unmarshal(b, &spec); err != nil {
 		return nil
 	}
-	var dirs []string
-	prefix := filepath.Join(os.TempDir(), "buildkit-")
+	var temporary []string
 	for _, m := range spec.Mounts {
-		rest, ok := strings.CutPrefix(m.Source, prefix)
-		if !ok {
-			continue
-		}
-		name, _, _ := strings.Cut(rest, "/")
-		if dir := prefix + name; !slices.Contains(dirs, dir) {
-			dirs = append(dirs, dir)
+		for d := m.Source; filepath.Dir(d) != d; d = filepath.Dir(d) {
+			name := filepath.Base(d)
+			made := strings.HasPrefix(name, "buildkit-mount") || strings.HasPrefix(name, "buildkit-secrets")
+			if made && !strings.HasPrefix(dir+"/", d+"/") {
+				temporary = append(temporary, d)
+			}
 		}
 	}
-	return dirs
+	return temporary
 }
 
 // unmountLeft unmounts the temporary folders, all mounts below dir, and all
@@ -130,8 +129,8 @@ func unmountLeft(dir string, temporary []string) error {
 		if err := syscall.Unmount(m.Mountpoint, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) {
 			return fmt.Errorf("%s: %w", m.Mountpoint, err)
 		}
-		if strings.HasPrefix(m.Mountpoint, filepath.Join(os.TempDir(), "buildkit-")) {
-			_ = os.Remove(m.Mountpoint) // an empty folder at worst
+		if !strings.HasPrefix(m.Mountpoint, below) {
+			_ = os.Remove(m.Mountpoint) // at worst an empty folder stays
 		}
 	}
 	return nil
