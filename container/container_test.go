@@ -208,7 +208,7 @@ func TestRunExitCodes(t *testing.T) {
 		{"/script", ExitNotFound, "/script needs /bin/missing"},
 		// Found by the runtime, in a directory of this machine.
 		{"/mnt/nothing", ExitNotFound, "/mnt/nothing"},
-		{"/mnt/no", ExitNotExecutable, "permission denied"},
+		{"/mnt/no", ExitNotExecutable, "ermission denied"},
 	} {
 		dir := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "no"), []byte("x"), 0o644))
@@ -489,6 +489,7 @@ func killedRun(t *testing.T, root, arg string) int {
 	defer r.Close()
 	cmd.Stdout, cmd.Stderr = w, w
 	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	_ = w.Close()
 	buf := make([]byte, 5)
 	_, err = r.Read(buf)
