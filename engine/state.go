@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 
 	"github.com/containerd/containerd/v2/core/diff/apply"
 	ctdmetadata "github.com/containerd/containerd/v2/core/metadata"
@@ -67,7 +69,7 @@ func openState(root, runtime string, maxBytes int64, killed bool) (*state, error
 		return nil, err
 	}
 	snapshotter := "overlayfs"
-	if err := overlayutils.Supported(base); err != nil {
+	if err := overlaySupported(base); err != nil {
 		if isDiskFull(err) {
 			return nil, err
 		}
@@ -93,6 +95,31 @@ func openState(root, runtime string, maxBytes int64, killed bool) (*state, error
 	s.limit = diskLimit(maxBytes, root)
 	s.killed = killed
 	return s, nil
+}
+
+// overlaySupported tries overlayfs in dir. The trial takes longer than all else
+// that Open does, so it is not repeated in the same place: the same folder, as
+// seen by the same mount namespace of the same run of the machine.
+func overlaySupported(dir string) error {
+	var st syscall.Stat_t
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	mounts, err2 := os.Readlink("/proc/self/ns/mnt")
+	if err := errors.Join(err, err2, syscall.Stat(dir, &st)); err != nil {
+		logrus.Debug(err)
+		return overlayutils.Supported(dir)
+	}
+	place := fmt.Sprintf("%s %s %d %d\n", strings.TrimSpace(string(boot)), mounts, st.Dev, st.Ino)
+	file := filepath.Join(dir, "overlayfs.works")
+	if known, err := os.ReadFile(file); err == nil && string(known) == place {
+		return nil
+	}
+	if err := overlayutils.Supported(dir); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, []byte(place), 0o600); err != nil {
+		logrus.Warn(err)
+	}
+	return nil
 }
 
 // errDatabase is a panic of the database library on a file that makes no sense.
