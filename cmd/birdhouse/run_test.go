@@ -79,7 +79,7 @@ func probeImage(t *testing.T, program string) v1.Image {
 		require.NoError(t, err)
 	}
 	require.NoError(t, w.Close())
-	layer, err := tarball.LayerFromReader(&buf)
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(buf.Bytes())), nil })
 	require.NoError(t, err)
 	img, err := mutate.AppendLayers(empty.Image, layer)
 	require.NoError(t, err)
