@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -136,18 +137,17 @@ func build(cmd *cobra.Command, f buildFlags) (err error) {
 		f.Call = "check"
 	}
 	defer func() { err = asMode(mode, err) }()
+	ctx, stop := interruptible(cmd.Context())
+	defer stop()
+	defer func() { err = failure.Cause(ctx, err) }()
 
-	bases, err := openCatalog(f.catalog)
-	if err != nil {
-		return err
-	}
 	req, err := request.New(f.Flags, request.Inputs{
 		Stdin:        cmd.InOrStdin(),
 		Stdout:       os.Stdout,
 		Remote:       f.builder.Addr != "",
 		DebianMirror: debianMirror,
 		StepsName:    frontend.StepsLocal,
-		Steps:        stepsFolder(),
+		Steps:        stepsFolder(f.builder.Addr),
 	})
 	if err != nil {
 		return err
@@ -162,26 +162,32 @@ func build(cmd *cobra.Command, f buildFlags) (err error) {
 		}
 	}
 
-	ctx, stop := interruptible(cmd.Context())
-	defer stop()
-	defer func() { err = failure.Cause(ctx, err) }()
-
-	if req.WantsRevision() {
-		req.SetRevision(machine.Revision(ctx, req.Dir))
-	}
 	f.builder.Engine.Waiting = progress.Notice(os.Stderr, mode)
 	if f.debug {
 		f.builder.Engine.Log = os.Stderr
 	}
-	b, err := builder.Connect(ctx, f.builder)
-	if err != nil {
-		return err
+	connected := make(chan error, 1)
+	var b *builder.Builder
+	go func() {
+		var err error
+		b, err = builder.Connect(ctx, f.builder)
+		connected <- err
+	}()
+	bases, err := openCatalog(f.catalog)
+	if req.WantsRevision() {
+		req.SetRevision(machine.Revision(ctx, req.Dir))
+	}
+	if cerr := <-connected; cerr != nil {
+		return cerr
 	}
 	defer func() {
 		if cerr := b.Close(); err == nil {
 			err = cerr
 		}
 	}()
+	if err != nil {
+		return err
+	}
 
 	var kept *image.Writer
 	var store *image.Store
@@ -429,21 +435,21 @@ func debianMirror() string {
 	return ""
 }
 
-// stepsFolder holds the steps programs of every architecture that is built in.
-func stepsFolder() fsutil.FS {
+// stepsFolder holds the steps programs: for this process as the builder that of
+// its architecture, for a daemon, which may have another, all that are built in.
+func stepsFolder(addr string) fsutil.FS {
+	arches := []string{runtime.GOARCH}
+	if addr != "" {
+		arches = embedded.Architectures()
+	}
 	return request.Memory(func() (map[string][]byte, error) {
 		files := map[string][]byte{}
-		var missing error
-		for _, arch := range []string{"amd64", "arm64"} {
+		for _, arch := range arches {
 			data, err := embedded.Program(arch)
 			if err != nil {
-				missing = err
-				continue
+				return nil, err
 			}
 			files[frontend.StepsFile(arch)] = data
-		}
-		if len(files) == 0 {
-			return nil, missing
 		}
 		return files, nil
 	})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/sirupsen/logrus"
@@ -20,9 +21,18 @@ import (
 // version is set by the linker.
 var version = "dev"
 
+// memoryLimit is from where on, in bytes, memory is worth more than time.
+const memoryLimit = 512 << 20
+
 func main() {
 	// Libraries' logs are not for people; BuildKit's go to --debug.
 	logrus.SetLevel(logrus.PanicLevel)
+	// A build with nothing to do is mostly garbage collection otherwise. The limit
+	// makes it collect as usual where there is much to do.
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetGCPercent(800)
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	os.Exit(run(os.Args[1:]))
 }
 

@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/tonistiigi/fsutil"
@@ -27,13 +29,17 @@ type memory struct {
 
 var checksums = crc32.MakeTable(crc32.Castagnoli)
 
-// Walk implements fsutil.FS.
-func (m *memory) Walk(ctx context.Context, _ string, fn fs.WalkDirFunc) error {
+// Walk implements fsutil.FS. Target is "" or "/" for all files, or one of them.
+func (m *memory) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
 	files, err := m.load()
 	if err != nil {
 		return err
 	}
+	target = strings.TrimPrefix(path.Clean("/"+target), "/")
 	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if target != "" && name != target {
+			continue
+		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}

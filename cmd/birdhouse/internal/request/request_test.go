@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -343,7 +344,10 @@ func emptyKey(t *testing.T) string {
 	dir, err := os.MkdirTemp("", "s")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	return listen(t, filepath.Join(dir, "a"))
+	l, err := net.Listen("unix", filepath.Join(dir, "a"))
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
 }
 
 func TestLocalName(t *testing.T) {
@@ -408,7 +412,17 @@ func TestMemory(t *testing.T) {
 	_, changed := walk(map[string][]byte{"b": []byte("3"), "a": []byte("2")})
 	require.NotEqual(t, times, changed)
 
-	_, err := request.Memory(func() (map[string][]byte, error) { return nil, nil }).Open("none")
+	var one []string
+	m := request.Memory(func() (map[string][]byte, error) { return map[string][]byte{"a": nil, "ab": nil}, nil })
+	for _, target := range []string{"ab", "none"} {
+		require.NoError(t, m.Walk(context.Background(), target, func(p string, _ fs.DirEntry, _ error) error {
+			one = append(one, p)
+			return nil
+		}))
+	}
+	require.Equal(t, []string{"ab"}, one)
+
+	_, err := m.Open("none")
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
