@@ -142,3 +142,14 @@ func FrontendImage(t testing.TB, b *BuildKit, registry string) string {
 		"--output", "type=image,name="+ref+",push=true,rewrite-timestamp=true"))
 	return ref
 }
+
+// SharedRoot returns the birdhouse state directory that the tests of this
+// package share, so that base images are made once.
+var SharedRoot = share(func(t testing.TB) (string, func() error) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "birdhouse-root-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir, func() error { return os.RemoveAll(dir) }
+})
