@@ -123,7 +123,7 @@ func New(defs *define.Definitions, lock *Lock) (*Catalog, error) {
 				if !l.For(arch) {
 					continue
 				}
-				if _, err := c.packages(suite, arch, l); err != nil {
+				if _, err := c.layer(suite, arch, l); err != nil {
 					return nil, fmt.Errorf("the lock does not fit the catalog's definitions: %w; run `birdhouse catalog update`", err)
 				}
 			}
@@ -300,7 +300,7 @@ func (c *Catalog) layer(suite, arch string, def define.Layer) (Layer, error) {
 	}
 	l := Layer{
 		Name:     def.Name,
-		What:     def.What,
+		What:     c.defs.Expand(arch, []string{def.What})[0],
 		Packages: pkgs,
 		Spec: layer.Spec{
 			Exclude:  c.defs.Expand(arch, slices.Concat(c.defs.Trim.Exclude, def.Exclude)),
@@ -312,6 +312,9 @@ func (c *Catalog) layer(suite, arch string, def define.Layer) (Layer, error) {
 	for _, p := range pkgs {
 		l.What = strings.ReplaceAll(l.What, "{"+p.Name+"}", upstream(p.Version))
 		l.Spec.Packages = append(l.Spec.Packages, layer.Package{SHA256: p.SHA256})
+	}
+	if strings.ContainsAny(l.What, "{}") {
+		return Layer{}, fmt.Errorf("it has no version for %q of the layer %s", l.What, def.Name)
 	}
 	for _, f := range def.Files {
 		l.Spec.Files = append(l.Spec.Files, layer.File{Path: f.Path, Mode: f.Mode, Content: f.Content, Link: f.Link, Dir: f.Dir, Owner: f.Owner})

@@ -97,9 +97,6 @@ func ParseLock(file string, data []byte) (*Lock, error) {
 	if err := dec.Decode(l); err != nil {
 		return fail(err)
 	}
-	if _, err := dec.Token(); err != io.EOF {
-		return fail(errors.New("there is something after the end of the lock"))
-	}
 	if err := l.check(); err != nil {
 		return fail(err)
 	}
@@ -116,10 +113,11 @@ func (l *Lock) check() error {
 	if l.Time.IsZero() {
 		return errors.New("it has no time")
 	}
-	for suite, s := range l.Suites {
-		for _, arches := range s.Layers {
-			for arch, pkgs := range arches {
-				for _, p := range pkgs {
+	for _, suite := range slices.Sorted(maps.Keys(l.Suites)) {
+		layers := l.Suites[suite].Layers
+		for _, name := range slices.Sorted(maps.Keys(layers)) {
+			for _, arch := range slices.Sorted(maps.Keys(layers[name])) {
+				for _, p := range layers[name][arch] {
 					if err := p.check(arch); err != nil {
 						return fmt.Errorf("suite %q: package %.80q for %.20q: %w", suite, p.Name, arch, err)
 					}
