@@ -150,7 +150,8 @@ func environment(ctx context.Context, o Options) ([]string, error) {
 		}
 		var answer strings.Builder
 		if err := start(ctx, args, env, nil, &answer, o.Stderr); err != nil {
-			return nil, fmt.Errorf("asking %q for %s: %w", a.Value, a.Key, err)
+			// Not wrapped: an ExitError would pass for the command's own.
+			return nil, fmt.Errorf("asking %q for %s: %v", a.Value, a.Key, err)
 		}
 		env = setenv(env, a.Key, strings.TrimSpace(answer.String()))
 	}

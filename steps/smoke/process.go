@@ -93,8 +93,8 @@ func find(spec Spec) (string, error) {
 	return "", fmt.Errorf("it is not in the PATH %s", list)
 }
 
-// reap waits for all children: as process 1 we inherit those that the program
-// leaves behind.
+// reap waits for children until the program has ended: as process 1 we inherit
+// those that it leaves behind.
 func (p *process) reap(drained <-chan struct{}) {
 	for {
 		var status unix.WaitStatus
@@ -115,6 +115,7 @@ func (p *process) reap(drained <-chan struct{}) {
 		case <-time.After(drain):
 		}
 		close(p.ended)
+		return
 	}
 }
 

@@ -79,8 +79,8 @@ func (s *Spec) complete() error {
 // the end of what the program printed to stderr, and the error says what was
 // wanted and what was seen.
 //
-// Run waits for every child of this process, as process 1 must, so it is to be
-// called once at a time and beside no other child processes.
+// Run waits for every child of this process, as process 1 must, so nothing else
+// in the process may have children meanwhile.
 func Run(ctx context.Context, spec Spec, stdout, stderr io.Writer) error {
 	if err := spec.complete(); err != nil {
 		return fmt.Errorf("the smoke check: %w", err)
