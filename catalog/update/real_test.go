@@ -5,22 +5,27 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/hex"
 	"io"
 	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/birdhouse-build/birdhouse/catalog"
 	"github.com/birdhouse-build/birdhouse/catalog/debian"
@@ -109,8 +114,76 @@ func TestRealBuildSets(t *testing.T) {
 			boot, size := build(t, top.Bootstrap, arch)
 			t.Logf("the bootstrap's root on %s: %.2f MB", arch, float64(size)/1e6)
 			checkRoot(t, boot)
+			if arch == runtime.GOARCH {
+				mount(t, root)
+				mount(t, boot)
+				runTools(t, root)
+				require.Contains(t, inRoot(t, boot, "go", "version"), "go version go1.")
+			}
 		})
 	}
+}
+
+// runTools starts what the build sets are for.
+func runTools(t *testing.T, root string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(root, "tmp/a.c"), []byte("#include <stdio.h>\n#include <math.h>\n#include <linux/fs.h>\nint main(int n, char **a) { printf(\"%g from C\\n\", sqrt(16.0 * n)); }\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "tmp/b.cc"), []byte("#include <iostream>\n#include <string>\nint main() { std::string s = \"C++\"; std::cout << \"from \" << s << std::endl; }\n"), 0o600))
+	inRoot(t, root, "gcc", "-O2", "-fopenmp", "-o", "/tmp/a", "/tmp/a.c", "-lm")
+	require.Equal(t, "4 from C\n", inRoot(t, root, "/tmp/a"))
+	inRoot(t, root, "gcc", "-static", "-o", "/tmp/static", "/tmp/a.c", "-lm")
+	require.Equal(t, "4 from C\n", inRoot(t, root, "/tmp/static"))
+	inRoot(t, root, "g++", "-o", "/tmp/b", "/tmp/b.cc")
+	require.Equal(t, "from C++\n", inRoot(t, root, "/tmp/b"))
+	cross, machine := "aarch64-linux-gnu-", elf.EM_AARCH64
+	if runtime.GOARCH == "arm64" {
+		cross, machine = "x86_64-linux-gnu-", elf.EM_X86_64
+	}
+	inRoot(t, root, cross+"gcc", "-o", "/tmp/ca", "/tmp/a.c", "-lm")
+	inRoot(t, root, cross+"g++", "-o", "/tmp/cb", "/tmp/b.cc")
+	for _, name := range []string{"ca", "cb"} {
+		f, err := elf.Open(filepath.Join(root, "tmp", name))
+		require.NoError(t, err)
+		require.Equal(t, machine, f.Machine)
+		require.NoError(t, f.Close())
+	}
+	require.Contains(t, inRoot(t, root, "pkg-config", "--version"), ".")
+	require.Equal(t, "Hello\n", inRoot(t, root, "sh", "-c", "echo hello | sed s/h/H/"))
+
+	inRoot(t, root, "git", "init", "-q", "/tmp/repo")
+	inRoot(t, root, "git", "-C", "/tmp/repo", "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "--allow-empty", "-m", "first")
+	inRoot(t, root, "git", "clone", "-q", "file:///tmp/repo", "/tmp/clone")
+	// Nobody listens there, which is for the https and ssh programs to find out.
+	require.Contains(t, inRoot(t, root, "sh", "-c", "git ls-remote https://127.0.0.1:1/x 2>&1; true"), "Failed to connect")
+	require.Contains(t, inRoot(t, root, "sh", "-c", "GIT_SSH_COMMAND='ssh -o BatchMode=yes' git ls-remote ssh://git@127.0.0.1:1/x 2>&1; true"), "Connection refused")
+}
+
+// mount gives a root file system what every container has.
+func mount(t *testing.T, root string) {
+	t.Helper()
+	for name, minor := range map[string]uint32{"null": 3, "zero": 5, "urandom": 9} {
+		require.NoError(t, unix.Mknod(filepath.Join(root, "dev", name), unix.S_IFCHR|0o666, int(unix.Mkdev(1, minor))))
+	}
+	proc := filepath.Join(root, "proc")
+	require.NoError(t, unix.Mount("proc", proc, "proc", unix.MS_RDONLY, ""))
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(proc, unix.MNT_DETACH)) })
+}
+
+// inRoot runs a program in a root file system and returns what it prints.
+func inRoot(t *testing.T, root string, args ...string) string {
+	t.Helper()
+	program := args[0]
+	if !path.IsAbs(program) {
+		program = "/usr/bin/" + program
+	}
+	cmd := &exec.Cmd{
+		Path: program, Args: args, Dir: "/",
+		Env:         []string{"PATH=/usr/bin", "HOME=/root", "GOTOOLCHAIN=local"},
+		SysProcAttr: &syscall.SysProcAttr{Chroot: root},
+	}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%v: %s", args, out)
+	return string(out)
 }
 
 // build makes the layers and unpacks them over each other. It returns the root
