@@ -141,10 +141,13 @@ func runLibcheck(args []string, stdout, stderr io.Writer) error {
 	for _, m := range missing {
 		fmt.Fprintln(stderr, m)
 	}
-	if len(missing) > 0 {
-		return fmt.Errorf("%d libraries are missing", len(missing))
+	switch len(missing) {
+	case 0:
+		return nil
+	case 1:
+		return errors.New("a library is missing")
 	}
-	return nil
+	return fmt.Errorf("%d libraries are missing", len(missing))
 }
 
 func runExec(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {

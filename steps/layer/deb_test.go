@@ -207,6 +207,15 @@ func mustBuild(t testing.TB, spec Spec) string {
 	if err := Build(spec, out); err != nil {
 		t.Fatal(err)
 	}
+	// So that the test can remove it, whoever runs it.
+	t.Cleanup(func() {
+		_ = filepath.WalkDir(out, func(name string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				_ = os.Chmod(name, 0o700)
+			}
+			return nil
+		})
+	})
 	return out
 }
 

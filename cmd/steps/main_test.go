@@ -1,0 +1,212 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/birdhouse-build/birdhouse/steps/layer"
+	"github.com/birdhouse-build/birdhouse/steps/smoke"
+)
+
+func steps(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(context.Background(), args, nil, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func writeJSON(t *testing.T, v any) string {
+	t.Helper()
+	content, ok := v.(string)
+	if !ok {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content = string(b)
+	}
+	name := filepath.Join(t.TempDir(), "spec.json")
+	if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// emptyDeb is a package with no files.
+func emptyDeb(t *testing.T) layer.Package {
+	t.Helper()
+	var control, data bytes.Buffer
+	text := "Package: none\nVersion: 1\n"
+	w := tar.NewWriter(&control)
+	if err := w.WriteHeader(&tar.Header{Name: "./control", Typeflag: tar.TypeReg, Size: int64(len(text)), Mode: 0o644}); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(w, text)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := tar.NewWriter(&data).Close(); err != nil {
+		t.Fatal(err)
+	}
+	deb := []byte("!<arch>\n")
+	for _, m := range []struct{ name, content string }{{"debian-binary", "2.0\n"}, {"control.tar", control.String()}, {"data.tar", data.String()}} {
+		deb = fmt.Appendf(deb, "%-16s%-12d%-6d%-6d%-8o%-10d`\n%s", m.name, 0, 0, 0, 0o644, len(m.content), m.content)
+	}
+	name := filepath.Join(t.TempDir(), "none.deb")
+	if err := os.WriteFile(name, deb, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return layer.Package{Path: name, SHA256: fmt.Sprintf("%x", sha256.Sum256(deb))}
+}
+
+func TestLayer(t *testing.T) {
+	out := t.TempDir()
+	spec := writeJSON(t, layer.Spec{Packages: []layer.Package{emptyDeb(t)}, Files: []layer.File{{Path: "/etc/x", Content: "hello"}}})
+	if code, _, stderr := steps(t, "layer", spec, out); code != 0 {
+		t.Fatal(code, stderr)
+	}
+	if got, err := os.ReadFile(filepath.Join(out, "etc/x")); string(got) != "hello" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := os.Stat(filepath.Join(out, "var/lib/dpkg/status.d/none")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestExec(t *testing.T) {
+	src, dst := t.TempDir(), t.TempDir()
+	t.Setenv("STEPS_TEST", "value")
+	code, stdout, stderr := steps(t, "exec", "--ask", "ASKED=/bin/echo from a question", "--prepend", "STEPS_TEST=the ",
+		"--save", src+"="+dst, "--remove", src+"=**/*.x", "--message", "not said",
+		"--", "/bin/sh", "-c", `echo "$ASKED, $STEPS_TEST"; echo 1 > "$0/a.x"`, src)
+	if code != 0 || stdout != "from a question, the value\n" || stderr != "" {
+		t.Errorf("got %d, %q, %q", code, stdout, stderr)
+	}
+	if _, err := os.Stat(filepath.Join(dst, "a.x")); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(src, "a.x")); err == nil {
+		t.Error("it was not removed")
+	}
+	// The command's own exit code, and nothing said beside the message.
+	if code, _, stderr := steps(t, "exec", "--message", "try this", "--", "/bin/sh", "-c", "exit 42"); code != 42 || stderr != "try this\n" {
+		t.Errorf("got %d, %q", code, stderr)
+	}
+	if code, _, _ := steps(t, "exec", "--", "/bin/sh", "-c", "kill -TERM $$"); code != 128+15 {
+		t.Errorf("got %d", code)
+	}
+}
+
+func TestLibcheck(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "script"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := steps(t, "libcheck", "--root", dir, dir); code != 0 || stderr != "" {
+		t.Errorf("got %d, %q", code, stderr)
+	}
+	if testing.Short() {
+		return
+	}
+	// The shell of this machine is linked against what an empty image lacks.
+	code, _, stderr := steps(t, "libcheck", "--root", dir, "/bin/sh")
+	if code != 1 || !strings.Contains(stderr, "/bin/sh: needs libc.so.6") || !strings.Contains(stderr, "the Debian package libc6 has it") || !strings.Contains(stderr, "2 libraries are missing") {
+		t.Errorf("got %d, %q", code, stderr)
+	}
+}
+
+func TestSmoke(t *testing.T) {
+	spec := writeJSON(t, smoke.Spec{Args: []string{"/bin/sh", "-c", "echo hello; exit 3"}, Exit: 3, Output: "hello"})
+	if code, stdout, stderr := steps(t, "smoke", spec); code != 0 || !strings.Contains(stdout, "exit code 3") || stderr != "" {
+		t.Errorf("got %d, %q, %q", code, stdout, stderr)
+	}
+	spec = writeJSON(t, smoke.Spec{Args: []string{"/bin/sh", "-c", "echo hello; exit 3"}})
+	if code, _, stderr := steps(t, "smoke", spec); code != 1 || stderr != "the program printed:\nhello\nsteps smoke: wanted exit code 0, but the program ended with exit code 3\n" {
+		t.Errorf("got %d, %q", code, stderr)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for _, c := range []struct {
+		code int
+		args []string
+		want string
+	}{
+		{2, nil, "steps layer SPEC OUT"},
+		{2, []string{"fly"}, `no step "fly"`},
+		{2, []string{"layer"}, "wrong arguments"},
+		{2, []string{"exec"}, "wrong arguments"},
+		{2, []string{"exec", "--save", "nothing", "--", "x"}, `"nothing" is not of the form`},
+		{2, []string{"exec", "--remove", "/x=[", "--", "x"}, "syntax error in pattern"},
+		{2, []string{"exec", "--unknown", "--", "x"}, "unknown"},
+		{2, []string{"libcheck", "/bin"}, "wrong arguments"},
+		{2, []string{"libcheck", "--root", "/"}, "wrong arguments"},
+		{2, []string{"smoke"}, "wrong arguments"},
+		{1, []string{"exec", "--", "/nonexistent/tool"}, "running /nonexistent/tool"},
+		{1, []string{"layer", "/nonexistent/spec", "/nonexistent/out"}, "reading the specification"},
+		{1, []string{"layer", writeJSON(t, "{"), "/nonexistent/out"}, "unexpected EOF"},
+		{1, []string{"layer", writeJSON(t, `{"colour": 1}`), "/nonexistent/out"}, `unknown field "colour"`},
+		{1, []string{"layer", writeJSON(t, `{} {}`), "/nonexistent/out"}, "something follows"},
+		{1, []string{"smoke", writeJSON(t, `{"args": []}`)}, "no program to start"},
+	} {
+		code, stdout, stderr := steps(t, c.args...)
+		if code != c.code || !strings.Contains(stderr, c.want) || stdout != "" {
+			t.Errorf("%q: got %d, %q, %q; want %d and %q", c.args, code, stdout, stderr, c.code, c.want)
+		}
+	}
+	if code, stdout, _ := steps(t, "--help"); code != 0 || stdout != usage {
+		t.Errorf("help: got %d, %q", code, stdout)
+	}
+}
+
+// The program is the same bytes wherever it is built, and small.
+func TestReproducible(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the compiler")
+	}
+	elsewhere := t.TempDir()
+	for _, dir := range []string{"cmd/steps", "steps"} {
+		if err := os.CopyFS(filepath.Join(elsewhere, dir), os.DirFS(filepath.Join("../..", dir))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join("../..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(elsewhere, name), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build := func(dir string) []byte {
+		out := filepath.Join(t.TempDir(), "steps")
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", out, "./cmd/steps")
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+		if output, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, output)
+		}
+		program, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return program
+	}
+	here := build("../..")
+	if !bytes.Equal(here, build(elsewhere)) {
+		t.Error("another directory gives another program")
+	}
+	if len(here) > 5_000_000 {
+		t.Errorf("it has %d bytes, more than 5 MB: the frontend image carries it", len(here))
+	}
+}
