@@ -265,7 +265,7 @@ func (c *Catalog) suite(b plan.Base, def define.Image) (string, error) {
 			return "", fmt.Errorf("%q is not a full Go version such as %s", b.Version, newest)
 		}
 		if version.Compare("go"+b.Version, version.Lang("go"+oldest)) < 0 {
-			return "", fmt.Errorf("Go %s is too old: %s.0 is the oldest that can be had", b.Version, strings.TrimPrefix(version.Lang("go"+oldest), "go"))
+			return "", fmt.Errorf("version %s is too old: %s.0 is the oldest that can be had", b.Version, strings.TrimPrefix(version.Lang("go"+oldest), "go"))
 		}
 		return def.Suite, nil
 	case def.Suite != "":

@@ -130,7 +130,7 @@ func TestImagesThatThereAreNot(t *testing.T) {
 		{plan.Base{Image: "go", Version: "1.26.11"}, "amd64", `base image go:1.26.11: the catalog has no such variant; there are go:1.26.11-build`},
 		{plan.Base{Image: "static", Version: "7"}, "riscv64", `base image static:7: no images for the architecture "riscv64"; there are amd64, arm64`},
 		{plan.Base{Image: "static", Version: "7", With: []string{"libc"}}, "amd64", `base image static:7: the catalog has no package set "libc"; there are cross, tool`},
-		{plan.Base{Image: "go", Version: "1.20.14", Variant: "build"}, "amd64", `base image go:1.20.14-build: Go 1.20.14 is too old: 1.21.0 is the oldest that can be had`},
+		{plan.Base{Image: "go", Version: "1.20.14", Variant: "build"}, "amd64", `base image go:1.20.14-build: version 1.20.14 is too old: 1.21.0 is the oldest that can be had`},
 		{plan.Base{Image: "go", Version: "1.26", Variant: "build"}, "amd64", `base image go:1.26-build: "1.26" is not a full Go version such as 1.26.11`},
 		{plan.Base{Image: "go", Version: "1.26.11; rm", Variant: "build"}, "amd64", `is not a full Go version such as 1.26.11`},
 		{plan.Base{Image: "go", Version: "", Variant: "build"}, "amd64", `"" is not a full Go version such as 1.26.11`},
@@ -164,7 +164,7 @@ func TestDefault(t *testing.T) {
 	require.Equal(t, []string{"amd64", "arm64"}, c.Architectures())
 	require.Equal(t, []string{"1.21.13", "1.22.12", "1.23.12", "1.24.13", "1.25.14", "1.26.11", "1.27.4"}, c.Versions("go"))
 	require.Nil(t, c.Versions("cobol"))
-	require.Equal(t, []string{"cgo-cross-amd64", "cgo-cross-arm64", "git", "shell"}, c.Sets())
+	require.Equal(t, []string{"cross-amd64", "cross-arm64", "git", "shell"}, c.Sets())
 	refs := c.Refs()
 	require.Equal(t, []string{"base:13", "cc:13", "static:13", "go:1.21.13-build", "go:1.21.13-build-cgo"}, refs[:5])
 	require.Equal(t, "go:1.27.4-build-cgo", refs[len(refs)-1])
@@ -203,12 +203,12 @@ func TestCrossCompilers(t *testing.T) {
 	c, err := catalog.Default()
 	require.NoError(t, err)
 	for arch, other := range map[string]string{"amd64": "arm64", "arm64": "amd64"} {
-		img, err := c.Image(plan.Base{Image: "go", Version: "1.26.11", Variant: "build-cgo", With: []string{"cgo-cross-" + arch}}, arch)
+		img, err := c.Image(plan.Base{Image: "go", Version: "1.26.11", Variant: "build-cgo", With: []string{"cross-" + arch}}, arch)
 		require.NoError(t, err)
-		require.False(t, slices.ContainsFunc(img.Layers, func(l catalog.Layer) bool { return strings.HasPrefix(l.Name, "cgo-cross") }))
-		img, err = c.Image(plan.Base{Image: "go", Version: "1.26.11", Variant: "build-cgo", With: []string{"cgo-cross-" + other}}, arch)
+		require.False(t, slices.ContainsFunc(img.Layers, func(l catalog.Layer) bool { return strings.HasPrefix(l.Name, "cross-") }))
+		img, err = c.Image(plan.Base{Image: "go", Version: "1.26.11", Variant: "build-cgo", With: []string{"cross-" + other}}, arch)
 		require.NoError(t, err)
-		require.Equal(t, "cgo-cross-"+other, img.Layers[len(img.Layers)-2].Name)
+		require.Equal(t, "cross-"+other, img.Layers[len(img.Layers)-2].Name)
 	}
 }
 
