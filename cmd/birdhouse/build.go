@@ -16,12 +16,14 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gwclient "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/util/progress/progressui"
 	"github.com/spf13/cobra"
 	"github.com/tonistiigi/fsutil"
 
 	"github.com/birdhouse-build/birdhouse/catalog"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/builder"
+	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/descriptor"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/failure"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/machine"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/progress"
@@ -166,8 +168,8 @@ func build(cmd *cobra.Command, f buildFlags) (err error) {
 	if f.debug {
 		f.builder.Engine.Log = os.Stderr
 	}
-	connected := make(chan error, 1)
 	var b *builder.Builder
+	connected := make(chan error, 1)
 	go func() {
 		var err error
 		b, err = builder.Connect(ctx, f.builder)
@@ -177,14 +179,15 @@ func build(cmd *cobra.Command, f buildFlags) (err error) {
 	if req.WantsRevision() {
 		req.SetRevision(machine.Revision(ctx, req.Dir))
 	}
-	if cerr := <-connected; cerr != nil {
-		return cerr
+	if cerr := <-connected; cerr == nil {
+		defer func() {
+			if cerr := b.Close(); err == nil {
+				err = cerr
+			}
+		}()
+	} else if err == nil {
+		err = cerr
 	}
-	defer func() {
-		if cerr := b.Close(); err == nil {
-			err = cerr
-		}
-	}()
 	if err != nil {
 		return err
 	}
@@ -209,7 +212,7 @@ func build(cmd *cobra.Command, f buildFlags) (err error) {
 	defer req.Outputs.Discard()
 	answer, err := solve(ctx, b.Client, req, frontend.New(frontend.Options{Catalog: bases, Steps: frontend.StepsFromLocal}), mode)
 	if err != nil {
-		return err
+		return problemsFirst(err, f, req, bases)
 	}
 	if req.Call != nil {
 		return answer.call(cmd.OutOrStdout(), req.Call)
@@ -248,6 +251,23 @@ func build(cmd *cobra.Command, f buildFlags) (err error) {
 		mode: mode, outputs: req.Outputs, response: answer.response, warnings: answer.warnings,
 		store: store, names: names, elapsed: time.Since(started),
 	}.write(out, cmd.ErrOrStderr())
+}
+
+// problemsFirst returns, for an error about the descriptor or a file of the
+// project, the problems themselves, which say more; other errors stay.
+func problemsFirst(err error, f buildFlags, req *request.Request, bases *catalog.Catalog) error {
+	if len(errdefs.Sources(err)) == 0 || req.Dir == "" || req.Descriptor == nil {
+		return err
+	}
+	p := descriptor.Planner{Versions: bases.Versions, Revision: req.Solve.FrontendAttrs["vcs:revision"]}
+	if p.Args, _ = request.BuildArgs(f.BuildArgs); p.Args == nil {
+		return err
+	}
+	r, planErr := p.Plan(req.Dir, req.Descriptor, f.Target)
+	if planErr != nil || !r.Problems.HasErrors() {
+		return err
+	}
+	return &failure.ProblemsError{Problems: r.Problems.Sorted(), Sources: r.Sources}
 }
 
 // answer is what a solve gives.

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +11,7 @@ import (
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/descriptor"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/failure"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/machine"
+	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/request"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
 
@@ -67,15 +66,9 @@ func (f *planFlags) planner(cmd *cobra.Command, dir string) (descriptor.Planner,
 	if err != nil {
 		return p, nil, err
 	}
-	p = descriptor.Planner{Versions: c.Versions, Args: map[string]string{}}
-	for _, a := range f.args {
-		name, value, ok := strings.Cut(a, "=")
-		if !ok {
-			if value, ok = os.LookupEnv(name); !ok {
-				continue
-			}
-		}
-		p.Args[name] = value
+	p.Versions = c.Versions
+	if p.Args, err = request.BuildArgs(f.args); err != nil {
+		return p, nil, err
 	}
 	p.Revision, _ = machine.Revision(cmd.Context(), dir)
 	return p, file, nil

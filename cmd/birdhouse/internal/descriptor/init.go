@@ -133,6 +133,12 @@ func writeNew(path string, text []byte, force bool) error {
 	if force {
 		return os.Rename(temp.Name(), path)
 	}
-	// A link, unlike a rename, fails where a file is.
-	return os.Link(temp.Name(), path)
+	// A link, unlike a rename, fails where a file is. Not every file system has it.
+	if err := os.Link(temp.Name(), path); err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return fs.ErrExist
+	}
+	return os.Rename(temp.Name(), path)
 }

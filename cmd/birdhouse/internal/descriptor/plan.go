@@ -35,8 +35,8 @@ type Result struct {
 // Text is the problems for people, "" when there are none.
 func (r *Result) Text() string { return r.Problems.Sorted().Text(r.Sources) }
 
-// Plan plans the image of a target for the project in dir; "" and "run" are the
-// descriptor's own image.
+// Plan plans the image of a target for the project in dir: an entry of the
+// descriptor's images or a stage; "" and "run" are the descriptor's own image.
 func (p Planner) Plan(dir string, f *File, target string) (*Result, error) {
 	files, err := open(dir, f)
 	if err != nil {
@@ -46,7 +46,9 @@ func (p Planner) Plan(dir string, f *File, target string) (*Result, error) {
 }
 
 // Check plans every image of the descriptor, or only that of the target unless
-// it is "". The result has all problems and no plan.
+// it is "". The result has all problems and no plan. The top level is no image of
+// its own where it only has what the images share: where there are images and it
+// does not say what to build.
 func (p Planner) Check(dir string, f *File, target string) (*Result, error) {
 	files, err := open(dir, f)
 	if err != nil {
@@ -55,6 +57,9 @@ func (p Planner) Check(dir string, f *File, target string) (*Result, error) {
 	targets := []string{target}
 	if s, _ := spec.Parse(f.Name, f.Data, langs.Names()); s != nil && target == "" && len(s.Images) > 0 {
 		targets = slices.Sorted(maps.Keys(s.Images))
+		if s.Has("package") {
+			targets = append(targets, "")
+		}
 	}
 	all := &Result{Sources: map[string][]byte{}}
 	for _, target := range targets {
@@ -92,12 +97,13 @@ func (p Planner) plan(files fs.FS, f *File, target string) (*Result, error) {
 	if s == nil || problems.HasErrors() {
 		return r, nil
 	}
-	if target != "" && target != "run" {
+	if _, ok := s.Images[target]; ok {
 		s, problems = s.For(target)
 		r.Problems = append(r.Problems, problems...)
 		if problems.HasErrors() {
 			return r, nil
 		}
+		target = ""
 	}
 	problems = langs.Expand(s, p.Args, p.Revision)
 	r.Problems = append(r.Problems, problems...)
@@ -110,9 +116,16 @@ func (p Planner) plan(files fs.FS, f *File, target string) (*Result, error) {
 	}
 	planned, problems := language.Plan(s, files, p.Versions(language.Name()))
 	r.Problems = append(r.Problems, problems...)
-	if !problems.HasErrors() {
-		r.Plan = planned
+	if problems.HasErrors() {
+		return r, nil
 	}
+	stage := func(s plan.Stage) bool { return s.Name == target }
+	if target != "" && target != "run" && !slices.ContainsFunc(planned.Stages, stage) {
+		_, problems := s.For(target)
+		r.Problems = append(r.Problems, problems...)
+		return r, nil
+	}
+	r.Plan = planned
 	return r, nil
 }
 

@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/solver/errdefs"
+	"github.com/moby/buildkit/solver/pb"
 
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
@@ -57,46 +59,50 @@ func Cause(ctx context.Context, err error) error {
 	return err
 }
 
-// Text is an error for people. Problems of a descriptor come with the lines they
-// are in; so does the failure of a step, with the line that asked for it. It
-// ends with a line end, unless it is empty.
+// ProblemsError is a descriptor or project that cannot be built.
+type ProblemsError struct {
+	Problems spec.Problems
+	// Sources are the files that they are in, as spec.Problems.Text takes them.
+	Sources map[string][]byte
+}
+
+func (e *ProblemsError) Error() string { return e.Problems.Error() }
+
+// Text is an error for people. Problems come with the lines they are in; so does
+// the failure of a step, with the line that asked for it. It ends with a line
+// end, unless it is empty.
 func Text(err error) string {
-	var problems spec.Problems
+	var problems *ProblemsError
 	if errors.As(err, &problems) {
-		return problems.Sorted().Text(sources(problems, err))
+		return problems.Problems.Text(problems.Sources)
 	}
 	message := Message(err)
 	if message == "" {
 		return ""
 	}
+	sources := slices.DeleteFunc(errdefs.Sources(err), func(s *errdefs.Source) bool {
+		return s.Info == nil || len(s.Ranges) == 0 || s.Ranges[0].Start == nil || s.Ranges[0].End == nil
+	})
+	if len(sources) == 1 && !strings.HasPrefix(message, sources[0].Info.Filename+":") {
+		first, rest, _ := strings.Cut(message, "\n")
+		p := spec.Problem{Severity: spec.Error, File: sources[0].Info.Filename, Range: place(sources[0].Ranges[0]), Message: first, Hint: rest}
+		return spec.Problems{p}.Text(map[string][]byte{p.File: sources[0].Info.Data})
+	}
+	// The message says itself what is where, more than once perhaps.
 	var b strings.Builder
-	for _, s := range errdefs.Sources(err) {
-		if s.Info != nil && len(s.Ranges) > 0 {
-			_ = s.Print(&b)
-		}
+	for _, s := range sources {
+		_ = s.Print(&b)
 	}
 	b.WriteString("birdhouse: " + message + "\n")
 	return b.String()
 }
 
-// sources are the texts of the files that problems are in.
-func sources(problems spec.Problems, err error) map[string][]byte {
-	named := map[string]bool{}
-	for _, p := range problems {
-		named[p.File] = true
+// place is a range in the terms of a descriptor: columns count from 1.
+func place(r *pb.Range) spec.Range {
+	return spec.Range{
+		Start: spec.Position{Line: int(r.Start.Line), Column: int(r.Start.Character) + 1},
+		End:   spec.Position{Line: int(r.End.Line), Column: int(r.End.Character) + 1},
 	}
-	found := map[string][]byte{}
-	for _, s := range errdefs.Sources(err) {
-		if s.Info == nil {
-			continue
-		}
-		name := s.Info.Filename
-		if !named[name] {
-			name = "" // the descriptor, which its problems do not name
-		}
-		found[name] = s.Info.Data
-	}
-	return found
 }
 
 // Message is the error without what BuildKit's layers have put before it.
@@ -129,9 +135,9 @@ func WriteJSON(w io.Writer, err error) error {
 		} `json:"error"`
 	}
 	out.Error.Message = Message(err)
-	var problems spec.Problems
+	var problems *ProblemsError
 	if errors.As(err, &problems) {
-		out.Error.Problems = problems
+		out.Error.Problems = problems.Problems
 	}
 	return json.NewEncoder(w).Encode(out)
 }
@@ -149,10 +155,7 @@ func Warning(w client.VertexWarning) string {
 		p.File = w.SourceInfo.Filename
 		sources[p.File] = w.SourceInfo.Data
 		if len(w.Range) > 0 && w.Range[0].Start != nil && w.Range[0].End != nil {
-			p.Range = spec.Range{
-				Start: spec.Position{Line: int(w.Range[0].Start.Line), Column: int(w.Range[0].Start.Character) + 1},
-				End:   spec.Position{Line: int(w.Range[0].End.Line), Column: int(w.Range[0].End.Character) + 1},
-			}
+			p.Range = place(w.Range[0])
 		}
 	}
 	return spec.Problems{p}.Text(sources)

@@ -110,6 +110,11 @@ func parsePairs(flag string, values []string, fromEnv bool) (map[string]string, 
 	return pairs, nil
 }
 
+// BuildArgs reads --build-arg.
+func BuildArgs(values []string) (map[string]string, error) {
+	return parsePairs("--build-arg", values, true)
+}
+
 func parsePlatforms(values []string) (string, error) {
 	var all []string
 	for _, v := range values {

@@ -279,7 +279,7 @@ func (r *Request) options(f Flags, _ Inputs) error {
 // arguments sets build arguments: the user's, then those of this machine that
 // the user has not set.
 func (r *Request) arguments(f Flags, in Inputs) error {
-	args, err := parsePairs("--build-arg", f.BuildArgs, true)
+	args, err := BuildArgs(f.BuildArgs)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/failure"
+	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/langs/spec"
+)
+
+// command runs the command in this process.
+func command(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetOut(&out)
+	root.SetErr(&errs)
+	err := root.ExecuteContext(t.Context())
+	if err != nil {
+		errs.WriteString(failure.Text(err))
+	}
+	return out.String(), errs.String(), failure.ExitCode(err)
+}
+
+// files writes a project.
+func files(t *testing.T, content map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range content {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	}
+	return dir
+}
+
+var goProject = map[string]string{"go.mod": "module example.test/app\n\ngo 1.25\n", "main.go": "package main\n\nfunc main() {}\n"}
+
+func with(content map[string]string, name, text string) map[string]string {
+	out := map[string]string{name: text}
+	for k, v := range content {
+		out[k] = v
+	}
+	return out
+}
+
+func TestInitThenPlanThenCheck(t *testing.T) {
+	dir := files(t, goProject)
+	out, errs, code := command(t, "init", dir, "--syntax", "localhost:5000/birdhouse:1", "--schema", "schema.json")
+	require.Zero(t, code, errs)
+	path := filepath.Join(dir, "birdhouse.yaml")
+	require.Contains(t, out, path+" written, from go.mod")
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(string(text), "# syntax=localhost:5000/birdhouse:1\n# yaml-language-server: $schema=schema.json\n\nlanguage: go\n"), string(text))
+
+	_, errs, code = command(t, "init", dir)
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "--force replaces it")
+
+	out, errs, code = command(t, "plan", dir)
+	require.Zero(t, code, errs)
+	require.Regexp(t, `(?m)^language +go +birdhouse\.yaml:4$`, out)
+
+	out, errs, code = command(t, "plan", "--format", "json", dir)
+	require.Zero(t, code, errs)
+	var p plan.Plan
+	require.NoError(t, json.Unmarshal([]byte(out), &p))
+	require.Equal(t, "go", p.Language)
+
+	out, errs, code = command(t, "check", dir)
+	require.Zero(t, code)
+	require.Empty(t, out+errs)
+}
+
+func TestInitWritesNothingThatDoesNotBuild(t *testing.T) {
+	dir := files(t, map[string]string{"go.mod": goProject["go.mod"], "cmd/a/main.go": goProject["main.go"], "cmd/b/main.go": goProject["main.go"]})
+	_, errs, code := command(t, "init", dir)
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "No descriptor was written")
+	require.Contains(t, errs, "./cmd/a")
+	require.NoFileExists(t, filepath.Join(dir, "birdhouse.yaml"))
+}
+
+func TestCheckReportsAllProblems(t *testing.T) {
+	dir := files(t, with(goProject, "birdhouse.yaml", "language: go\nversoin: 1.26\nexpose: [-1]\n"))
+	out, errs, code := command(t, "check", dir)
+	require.Equal(t, 1, code)
+	require.Empty(t, errs)
+	require.True(t, strings.HasPrefix(out, `birdhouse.yaml:2:1: unknown key "versoin"
+  1 | language: go
+  2 | versoin: 1.26
+    | ^^^^^^^ did you mean "version"?
+`), out)
+	require.Contains(t, out, "2 problems, nothing was built\n")
+
+	out, _, code = command(t, "check", "--format", "json", dir)
+	require.Equal(t, 1, code)
+	var problems spec.Problems
+	require.NoError(t, json.Unmarshal([]byte(out), &problems))
+	require.Len(t, problems, 2)
+
+	out, errs, code = command(t, "plan", dir)
+	require.Equal(t, 1, code)
+	require.Empty(t, out)
+	require.Contains(t, errs, "2 problems")
+
+	dir = files(t, with(goProject, "birdhouse.yaml", "language: go\n"))
+	out, _, code = command(t, "check", "--format", "json", dir)
+	require.Zero(t, code)
+	require.Equal(t, "[]\n", out)
+}
+
+func TestSchema(t *testing.T) {
+	out, errs, code := command(t, "schema")
+	require.Zero(t, code, errs)
+	var schema map[string]any
+	require.NoError(t, json.Unmarshal([]byte(out), &schema))
+	require.Equal(t, "https://json-schema.org/draft/2020-12/schema", schema["$schema"])
+	require.Contains(t, schema["properties"], "language")
+}
+
+func TestVersion(t *testing.T) {
+	out, _, code := command(t, "version")
+	require.Zero(t, code)
+	require.Regexp(t, `^birdhouse dev \(BuildKit `, out)
+}
+
+func TestCatalogList(t *testing.T) {
+	out, errs, code := command(t, "catalog", "list", "static", "--format", "json")
+	require.Zero(t, code, errs)
+	var images []catalogImage
+	require.NoError(t, json.Unmarshal([]byte(out), &images))
+	require.NotEmpty(t, images)
+	require.Equal(t, "static:13", images[0].Ref)
+	require.Equal(t, []string{"amd64", "arm64"}, images[0].Architectures)
+	require.NotEmpty(t, images[0].Packages)
+
+	out, errs, code = command(t, "catalog", "list", "--packages", "static:13")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "tzdata")
+	require.NotContains(t, out, "go:")
+
+	_, errs, code = command(t, "catalog", "list", "statik")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, `no image "statik"`)
+}
+
+func TestCatalogMirror(t *testing.T) {
+	t.Setenv("BIRDHOUSE_DEBIAN_MIRROR", "http://mirror.example.com/debian")
+	out, errs, code := command(t, "catalog", "mirror")
+	require.Zero(t, code, errs)
+	require.Equal(t, "debian           http://mirror.example.com/debian\ndebian-security  http://mirror.example.com/debian-security\n", out)
+
+	t.Setenv("BIRDHOUSE_DEBIAN_MIRROR", "ftp://mirror.example.com")
+	_, errs, code = command(t, "catalog", "mirror")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "not an http or https URL")
+}
+
+func TestWrongUse(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	t.Setenv("BUILDKIT_HOST", "")
+	dir := files(t, with(goProject, "birdhouse.yaml", "language: go\n"))
+	empty := t.TempDir()
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"biuld"}, `unknown command "biuld"`},
+		{[]string{"build", "--no-such-flag"}, "unknown flag: --no-such-flag; `birdhouse build --help` lists the flags"},
+		{[]string{"build", "a", "b"}, "accepts at most 1 arg"},
+		{[]string{"build", filepath.Join(empty, "none")}, "no such file or directory"},
+		{[]string{"build", empty}, "birdhouse init writes one"},
+		{[]string{"build", "--progress", "fancy", dir}, "--progress fancy"},
+		{[]string{"build", "-q", "--progress", "plain", dir}, "contradict"},
+		{[]string{"build", "--load", "-t", "a", dir}, "no docker command"},
+		{[]string{"build", "--push", dir}, "--tag REGISTRY/NAME:TAG"},
+		{[]string{"build", "--platform", "linux/pdp 11", dir}, "--platform"},
+		{[]string{"build", "--addr", "what://x", dir}, "what"},
+		{[]string{"build", "--addr", "unix://" + filepath.Join(empty, "no.sock"), dir}, "connecting to BuildKit at unix://"},
+		{[]string{"build", "--root", filepath.Join(empty, "r"), "--catalog", filepath.Join(empty, "none.lock"), "--addr", "unix://" + filepath.Join(empty, "no.sock"), dir}, "reading the catalog's lock"},
+		{[]string{"plan", "--format", "xml", dir}, "--format xml"},
+		{[]string{"plan", "--target", "worker", dir}, "worker"},
+		{[]string{"plan", "-f", filepath.Join(empty, "none.yaml"), dir}, "no such file"},
+		{[]string{"inspect", "--root", empty, "none"}, "not in the image store"},
+		{[]string{"catalog", "update"}, "accepts 1 arg"},
+	} {
+		t.Run(strings.Join(test.args[:min(2, len(test.args))], " "), func(t *testing.T) {
+			out, errs, code := command(t, test.args...)
+			require.Equal(t, 1, code, out)
+			require.Contains(t, errs, test.want)
+			require.Empty(t, out)
+		})
+	}
+}
+
+func TestHelpNamesEveryCommand(t *testing.T) {
+	out, _, code := command(t)
+	require.Zero(t, code)
+	for _, name := range []string{"build", "run", "init", "plan", "check", "inspect", "catalog", "schema", "version"} {
+		require.Regexp(t, `(?m)^  `+name+` `, out)
+	}
+}
