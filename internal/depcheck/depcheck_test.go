@@ -178,14 +178,13 @@ func TestRules(t *testing.T) {
 			breaks: [2]string{module + "/catalog", module + "/llb"},
 		},
 		{
-			name:     "tests' helpers stay out of programs",
-			packages: []string{module + "/..."},
-			except:   []string{module + "/internal/harness", module + "/bench"},
-			direct:   true,
+			name:     "programs have no helpers of tests in them",
+			packages: []string{module + "/cmd/..."},
 			bans: func(_, to string) bool {
-				return within(to, "testing", module+"/internal/harness", "github.com/stretchr/testify", "github.com/google/go-cmp", "github.com/google/go-containerregistry/pkg/registry")
+				return within(to, module+"/internal", "testing", "github.com/stretchr/testify", "github.com/google/go-cmp", "github.com/google/go-containerregistry/pkg/registry") ||
+					within(to, module) && strings.HasSuffix(to, "test")
 			},
-			breaks: [2]string{module + "/engine", module + "/internal/harness"},
+			breaks: [2]string{module + "/cmd/birdhouse", module + "/internal/harness"},
 		},
 	}
 	for _, rule := range rules {

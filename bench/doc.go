@@ -1,0 +1,5 @@
+// Package bench measures birdhouse side by side with the best Dockerfile for the
+// same program on the same bases, and with ko: `make bench`. Everything runs on
+// one machine in one go, contestants taking turns; the table of medians goes to
+// docs/bench.md. There are only tests here, which the build tag `bench` turns on.
+package bench
