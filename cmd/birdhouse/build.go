@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,6 +62,7 @@ func newBuildCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.Context = oneArg(args, ".")
 			f.builder.Engine.Root = rootDir(cmd)
+			f.builder.Addr = cmp.Or(f.builder.Addr, os.Getenv("BUILDKIT_HOST"))
 			return build(cmd, f)
 		},
 	}
@@ -111,7 +113,7 @@ func (f *buildFlags) register(cmd *cobra.Command) {
 	flags.Lookup("provenance").NoOptDefVal = "true"
 	flags.Lookup("sbom").NoOptDefVal = "true"
 
-	flags.StringVar(&f.builder.Addr, "addr", envOr("BUILDKIT_HOST", ""), "`address` of a BuildKit daemon to build on (default $BUILDKIT_HOST, else this process)")
+	flags.StringVar(&f.builder.Addr, "addr", "", "`address` of a BuildKit daemon to build on (default $BUILDKIT_HOST, else this process)")
 	flags.StringVar(&f.builder.CACert, "tlscacert", "", "CA certificate `file` for the daemon")
 	flags.StringVar(&f.builder.Cert, "tlscert", "", "client certificate `file` for the daemon")
 	flags.StringVar(&f.builder.Key, "tlskey", "", "client key `file` for the daemon")

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -28,6 +30,7 @@ func newInitCommand() *cobra.Command {
 					return fmt.Errorf("%s is there already; --force replaces it", old.Path)
 				}
 			}
+			o.Syntax = cmp.Or(o.Syntax, os.Getenv("BIRDHOUSE_SYNTAX"))
 			c, err := openCatalog(catalogLock)
 			if err != nil {
 				return err
@@ -51,7 +54,7 @@ func newInitCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVar(&force, "force", false, "replace a descriptor that is there")
 	flags.StringVar(&o.Language, "language", "", "the `language`, where the project has several")
-	flags.StringVar(&o.Syntax, "syntax", envOr("BIRDHOUSE_SYNTAX", descriptor.Syntax), "the frontend `image` for the syntax line, REGISTRY/birdhouse:1")
+	flags.StringVar(&o.Syntax, "syntax", "", "the frontend `image` for the syntax line, REGISTRY/birdhouse:1 (default $BIRDHOUSE_SYNTAX, else "+descriptor.Syntax+")")
 	flags.StringVar(&o.Schema, "schema", "", "`path or URL` of the JSON schema for editors (default: the published one)")
 	registerCatalog(cmd, &catalogLock)
 	return cmd

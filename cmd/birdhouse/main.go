@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +62,7 @@ func newRootCommand() *cobra.Command {
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; `%s --help` lists the flags", err, cmd.CommandPath())
 	})
-	cmd.PersistentFlags().String("root", envOr("BIRDHOUSE_ROOT", ""), "`folder` for images and the build cache (default $BIRDHOUSE_ROOT, else "+engine.DefaultRoot()+")")
+	cmd.PersistentFlags().String("root", "", "`folder` for images and the build cache (default $BIRDHOUSE_ROOT, else "+engine.DefaultRoot()+")")
 	cmd.AddCommand(
 		newBuildCommand(),
 		newRunCommand(),
@@ -78,17 +79,7 @@ func newRootCommand() *cobra.Command {
 
 // rootDir is the folder that --root names.
 func rootDir(cmd *cobra.Command) string {
-	if f := cmd.Flag("root"); f != nil && f.Value.String() != "" {
-		return f.Value.String()
-	}
-	return engine.DefaultRoot()
-}
-
-func envOr(name, other string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return other
+	return cmp.Or(cmd.Flag("root").Value.String(), os.Getenv("BIRDHOUSE_ROOT"), engine.DefaultRoot())
 }
 
 // interruptible returns a context that the first SIGINT or SIGTERM cancels, so

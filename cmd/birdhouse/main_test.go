@@ -203,6 +203,23 @@ func TestWrongUse(t *testing.T) {
 	}
 }
 
+func TestVariables(t *testing.T) {
+	root, lock := t.TempDir(), filepath.Join(t.TempDir(), "none.lock")
+	t.Setenv("BIRDHOUSE_ROOT", root)
+	t.Setenv("BIRDHOUSE_CATALOG", lock)
+	t.Setenv("BIRDHOUSE_SYNTAX", "localhost:5000/birdhouse:1")
+	_, errs, _ := command(t, "inspect", "none")
+	require.Contains(t, errs, "not in the image store")
+	require.DirExists(t, filepath.Join(root, "images"))
+	_, errs, _ = command(t, "plan", files(t, with(goProject, "birdhouse.yaml", "language: go\n")))
+	require.Contains(t, errs, lock)
+
+	t.Setenv("BIRDHOUSE_CATALOG", "")
+	out, errs, code := command(t, "init", files(t, goProject))
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "# syntax=localhost:5000/birdhouse:1\n")
+}
+
 func TestHelpNamesEveryCommand(t *testing.T) {
 	out, _, code := command(t)
 	require.Zero(t, code)

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +33,7 @@ func (f *planFlags) register(cmd *cobra.Command) {
 }
 
 func registerCatalog(cmd *cobra.Command, value *string) {
-	cmd.Flags().StringVar(value, "catalog", envOr("BIRDHOUSE_CATALOG", ""), "`lockfile` of the base images (default $BIRDHOUSE_CATALOG, else the one built in)")
+	cmd.Flags().StringVar(value, "catalog", "", "`lockfile` of the base images (default $BIRDHOUSE_CATALOG, else the one built in)")
 }
 
 func registerFormat(cmd *cobra.Command, value *string) {
@@ -45,11 +47,12 @@ func checkFormat(format string) error {
 	return nil
 }
 
-func openCatalog(lock string) (*catalog.Catalog, error) {
-	if lock == "" {
-		return catalog.Default()
+// openCatalog opens the catalog with the lock that --catalog names.
+func openCatalog(flag string) (*catalog.Catalog, error) {
+	if lock := cmp.Or(flag, os.Getenv("BIRDHOUSE_CATALOG")); lock != "" {
+		return catalog.Open(lock)
 	}
-	return catalog.Open(lock)
+	return catalog.Default()
 }
 
 // planner returns what plans, and the descriptor of the project in dir.
