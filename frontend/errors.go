@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,18 +19,35 @@ import (
 	birdllb "github.com/birdhouse-build/birdhouse/llb"
 )
 
-// problemError is the error for problems: one line each with its position and
-// what to write, and the sources with the places marked, which docker, buildctl
-// and birdhouse print.
+// ProblemsError is a descriptor or a project that cannot be built. Its message has
+// a line for each problem and what to write instead. Clients that know no more
+// than errors get the sources with the places marked as well (errdefs.Source).
+type ProblemsError struct {
+	// Problems are sorted; warnings may be among them.
+	Problems spec.Problems
+	// Sources are the texts of the files, as spec.Problems.Text takes them.
+	Sources map[string][]byte
+
+	text string
+}
+
+func (e *ProblemsError) Error() string { return e.text }
+
+// problemError is the error for problems, with the sources that docker and
+// buildctl print.
 func (b *build) problemError(problems spec.Problems) error {
 	problems = problems.Sorted()
-	err := errors.New(b.text(problems))
+	pe := &ProblemsError{Problems: problems, Sources: map[string][]byte{"": b.source.Data}, text: b.text(problems)}
 	ranges := map[string][]*pb.Range{}
 	for _, p := range problems {
 		if p.Severity == spec.Error && p.Range.Start.Line > 0 {
 			ranges[p.File] = append(ranges[p.File], protoRange(p.Range))
 		}
+		if p.File != "" {
+			pe.Sources[p.File] = b.project.content(p.File)
+		}
 	}
+	err := error(pe)
 	for _, file := range slices.Sorted(maps.Keys(ranges)) {
 		info := b.sourceInfo()
 		if file != "" {
@@ -122,12 +140,45 @@ func (b *build) stepError(err error) error {
 	if step == "" {
 		return err
 	}
-	how := "failed"
+	e := &stepError{step: step, how: "failed", hint: solve.Description[birdllb.DescriptionHint], cause: err}
 	var exit *gwpb.ExitError
-	if errors.As(err, &exit) {
-		how = fmt.Sprintf("failed with exit code %d", exit.ExitCode)
+	switch {
+	case errors.As(err, &exit):
+		e.how = fmt.Sprintf("failed with exit code %d", exit.ExitCode)
+	case solve.Description[birdllb.DescriptionURL] != "":
+		e.how += ": " + fetchCause(err, solve.Description[birdllb.DescriptionURL])
+	default:
+		e.how += ": " + cause(err)
 	}
-	return &stepError{step: step, how: how, hint: solve.Description[birdllb.DescriptionHint], cause: err}
+	return e
+}
+
+// Messages of BuildKit's, which it has no types for.
+var (
+	otherDigest = regexp.MustCompile(`digest mismatch (sha256:[0-9a-f]{64}): (sha256:[0-9a-f]{64})$`)
+	noSuchPath  = regexp.MustCompile(`"/([^"]+)": not found$`)
+)
+
+// fetchCause is why a file could not be fetched. BuildKit saves whatever an
+// HTTP server answers, an error page too, and then compares the checksums.
+func fetchCause(err error, url string) string {
+	message := cause(err)
+	if m := otherDigest.FindStringSubmatch(message); m != nil {
+		return fmt.Sprintf("the checksum does not match: %s answered with something else, perhaps an error page, and nothing of it was used\ngot  %s\nwant %s", url, m[1], m[2])
+	}
+	if !strings.Contains(message, url) {
+		message = url + ": " + message
+	}
+	return message
+}
+
+// cause is the message of what a vertex failed with.
+func cause(err error) string {
+	message := err.Error()
+	if m := noSuchPath.FindStringSubmatch(message); m != nil {
+		return fmt.Sprintf("there is no %q in the build context", m[1])
+	}
+	return message
 }
 
 type stepError struct {
@@ -137,9 +188,6 @@ type stepError struct {
 
 func (e *stepError) Error() string {
 	s := e.step + " " + e.how
-	if e.how == "failed" {
-		s += ": " + e.cause.Error()
-	}
 	if e.hint != "" {
 		s += "\n" + e.hint
 	}

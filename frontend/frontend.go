@@ -379,8 +379,10 @@ func (b *build) evaluate(ctx context.Context, st llb.State) (gwclient.Reference,
 	if err != nil {
 		return nil, fmt.Errorf("marshalling the build graph: %w", err)
 	}
+	graph := def.ToPB()
+	oncePlaced(graph.Source)
 	res, err := b.client.Solve(ctx, gwclient.SolveRequest{
-		Definition:   def.ToPB(),
+		Definition:   graph,
 		Evaluate:     true,
 		CacheImports: b.ui.CacheImports,
 	})
@@ -388,6 +390,21 @@ func (b *build) evaluate(ctx context.Context, st llb.State) (gwclient.Reference,
 		return nil, b.stepError(err)
 	}
 	return res.SingleRef()
+}
+
+// oncePlaced leaves of the places of an operation each once. Operations that are
+// built several times and then found to be the same, such as those of packages
+// that two base images share, would be shown as often in an error.
+func oncePlaced(source *pb.Source) {
+	for _, places := range source.GetLocations() {
+		var once []*pb.Location
+		for _, l := range places.Locations {
+			if !slices.ContainsFunc(once, l.EqualVT) {
+				once = append(once, l)
+			}
+		}
+		places.Locations = once
+	}
 }
 
 // withFilename is a client whose build asked for a descriptor by name.

@@ -35,6 +35,9 @@ import (
 type fake struct {
 	files fstest.MapFS
 	opts  map[string]string
+	// failing is part of the name of a step, why is what it fails with.
+	failing string
+	why     error
 
 	mu       sync.Mutex
 	solved   []*pb.Definition
@@ -82,6 +85,14 @@ func (f *fake) Solve(_ context.Context, req gwclient.SolveRequest) (*gwclient.Re
 		}
 		if op.GetExec() != nil {
 			recorded = true
+		}
+		description := req.Definition.Metadata[digest.FromBytes(dt).String()].GetDescription()
+		if f.failing != "" && strings.Contains(description["birdhouse.step"], f.failing) {
+			places := req.Definition.Source.Locations[digest.FromBytes(dt).String()].GetLocations()
+			if len(places) != 1 {
+				return nil, fmt.Errorf("%s has %d places in the descriptor", description["birdhouse.step"], len(places))
+			}
+			return nil, &errdefs.SolveError{Solve: &errdefs.Solve{Description: description}, Err: f.why}
 		}
 		s := op.GetSource()
 		if s == nil || !strings.HasPrefix(s.Identifier, "local://") {
@@ -278,6 +289,10 @@ func TestProblems(t *testing.T) {
 	if len(f.solved) != 0 {
 		t.Error("something was built")
 	}
+	var problems *frontend.ProblemsError
+	if !errors.As(err, &problems) || len(problems.Problems) != 2 || !strings.HasPrefix(string(problems.Sources[""]), "language") {
+		t.Errorf("the error has no problems: %#v", problems)
+	}
 }
 
 // A problem in a project file marks that file.
@@ -392,5 +407,45 @@ func TestMirrorIsNoKey(t *testing.T) {
 	a, b := keys("http://one.test/debian"), keys("http://two.test/debian http://two.test/security")
 	if len(a) == 0 || !slices.Equal(a, b) {
 		t.Errorf("the mirror changes what is fetched: %v, %v", a, b)
+	}
+}
+
+// What BuildKit says about a failed step, in words of the descriptor.
+func TestStepErrors(t *testing.T) {
+	other, want := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
+	mirror := "http://user:hush@mirror.test/debian"
+	for _, test := range []struct {
+		name, failing string
+		why           error
+		wants         []string
+	}{
+		{"a tool", "go build", &gwpb.ExitError{ExitCode: 3, Err: errors.New("process did not complete successfully: exit code: 3")},
+			[]string{"[build] go build . failed with exit code 3\n", ".dockerignore"}},
+		{"another package", "fetch media-types", fmt.Errorf("digest mismatch %s: %s", other, want),
+			[]string{"fetch media-types", "the checksum does not match", "http://user:xxxxx@mirror.test/debian/pool/", "got  " + other, "want " + want, "`birdhouse catalog update`", "BIRDHOUSE_DEBIAN_MIRROR", "when it was locked"}},
+		{"no mirror", "fetch media-types", errors.New("dial tcp: connection refused"),
+			[]string{"fetch media-types", "failed: http://user:xxxxx@mirror.test/debian/pool/", "media-types_", ".deb: dial tcp: connection refused", "`birdhouse catalog update`"}},
+		{"no file to copy", "layer assets", errors.New(`failed to compute cache key: failed to calculate checksum of ref x::y: "/nope": not found`),
+			[]string{`layer assets failed: there is no "nope" in the build context`, ".dockerignore", "symbolic link"}},
+		{"anything else", "layer assets", errors.New("no space left on device"), []string{"layer assets failed: no space left on device"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := &fake{files: sample(t, "go/hello"), failing: test.failing, why: test.why,
+				opts: map[string]string{"build-arg:BIRDHOUSE_DEBIAN_MIRROR": mirror}}
+			text := string(f.files["birdhouse.yaml"].Data) + "copy: [nope:/nope]\n"
+			f.files["birdhouse.yaml"] = &fstest.MapFile{Data: []byte(text)}
+			_, err := build(t, f)
+			if err == nil {
+				t.Fatal("it was built")
+			}
+			for _, want := range test.wants {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the message lacks %q:\n%s", want, err)
+				}
+			}
+			if strings.Contains(err.Error(), "hush") {
+				t.Errorf("the message has the mirror's password:\n%s", err)
+			}
+		})
 	}
 }

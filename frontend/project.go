@@ -180,7 +180,7 @@ func (p *project) stat(name string) (fileInfo, error) {
 	// nothing.
 	target := path.Join(path.Dir(name), info.link)
 	if path.IsAbs(info.link) || target == ".." || strings.HasPrefix(target, "../") {
-		return fileInfo{}, &fs.PathError{Op: "stat", Path: name, Err: fmt.Errorf("it is a link to %s, outside the build context; copy the file into the project", info.link)}
+		return fileInfo{}, &fs.PathError{Op: "stat", Path: name, Err: fmt.Errorf("%s is a symbolic link to %s, outside the project: put the file itself there", name, info.link)}
 	}
 	st, err := p.ref.StatFile(p.ctx, gwclient.StatRequest{Path: name})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"path"
 	"strings"
 	"time"
@@ -108,8 +109,9 @@ func (c *Catalog) layer(ref string, l catalog.Layer) (llb.State, error) {
 		dir := fmt.Sprintf("%s/%03d", packages, i)
 		spec.Packages[i].Path = dir + "/package.deb"
 		spec.Packages[i].SHA256 = p.SHA256
+		constraints := c.constraints(fmt.Sprintf("[base %s] fetch %s %s", ref, p.Name, p.Version), group)
 		st := llb.HTTP(c.Mirror.URL(p), httpOptions(
-			c.constraints(fmt.Sprintf("[base %s] fetch %s %s", ref, p.Name, p.Version), group),
+			append(constraints, llb.WithDescription(c.fetchDescription(p))),
 			llb.Checksum(digest.NewDigestFromEncoded(digest.SHA256, p.SHA256)),
 			llb.Filename("package.deb"))...)
 		mounts = append(mounts, llb.AddMount(dir, st, llb.Readonly))
@@ -132,6 +134,20 @@ func (c *Catalog) layer(ref string, l catalog.Layer) (llb.State, error) {
 		opts = append(opts, co)
 	}
 	return llb.Scratch().Run(opts...).AddMount(out, llb.Scratch()), nil
+}
+
+// fetchDescription is for the error of a package that cannot be had.
+func (c *Catalog) fetchDescription(p catalog.Package) map[string]string {
+	from := c.Mirror.URL(p)
+	if u, err := url.Parse(from); err == nil {
+		from = u.Redacted()
+	}
+	return map[string]string{
+		DescriptionURL: from,
+		DescriptionHint: fmt.Sprintf("the catalog's packages are those of %s, when it was locked, and a mirror drops a package some time after a newer one came\n"+
+			"either lock anew with `birdhouse catalog update`, or fetch from another mirror: --build-arg BIRDHOUSE_DEBIAN_MIRROR=URL",
+			c.Catalog.Locked().UTC().Format(time.DateOnly)),
+	}
 }
 
 // goToolchain installs a Go release through Go's own toolchain mechanism

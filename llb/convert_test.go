@@ -68,6 +68,10 @@ func (folder) State(_ context.Context, include, exclude []string, name string) (
 	return llb.Local("context", opts...), nil
 }
 
+func (folder) Path(_ context.Context, path, name string) (llb.State, error) {
+	return llb.Local("context", llb.WithCustomName(name), llb.FollowPaths([]string{path})), nil
+}
+
 func caps(without ...apicaps.CapID) apicaps.CapSet {
 	var list []*capspb.APICap
 	for _, c := range pb.Caps.All() {

@@ -161,6 +161,9 @@ func action(i int, a *pb.FileAction, inputs int, ref func(int64) string) string 
 		if o := c.Owner; o != nil {
 			s += fmt.Sprintf(" owner %d:%d", o.User.GetByID(), o.Group.GetByID())
 		}
+		if c.FollowSymlink {
+			s += " follow links"
+		}
 		if len(c.IncludePatterns) > 0 {
 			s += " include " + quoted(c.IncludePatterns)
 		}

@@ -67,7 +67,7 @@ func (g *graph) layer(ctx context.Context, from llb.State, l plan.Layer, gates [
 	for _, gate := range gates {
 		add(gate, "/", "/", &llb.CopyInfo{CopyDirContentsOnly: true, CreatedTime: &g.Epoch})
 	}
-	asked := ""
+	asked, hint := "", ""
 	for _, c := range l.Copies {
 		src, err := g.copySource(ctx, c)
 		if err != nil {
@@ -79,19 +79,25 @@ func (g *graph) layer(ctx context.Context, from llb.State, l plan.Layer, gates [
 		}
 		add(src, c.Source, c.Target, &llb.CopyInfo{
 			Mode:                mode,
+			FollowSymlinks:      c.Stage == "",
 			CopyDirContentsOnly: true,
 			CreateDestPath:      true,
 			ChownOpt:            owner(),
 			CreatedTime:         &g.Epoch,
 		})
-		asked = c.Asked
+		if asked = c.Asked; c.Stage == "" {
+			hint = missingHint
+		}
 	}
 	if action == nil {
 		return llb.Scratch(), fmt.Errorf("it has no files")
 	}
 	name := g.prefixed("layer " + l.Name)
-	return from.File(action, g.constraints(asked, name, "", g.NoCache != nil && g.NoCache("run"))...), nil
+	return from.File(action, g.constraints(asked, name, hint, g.NoCache != nil && g.NoCache("run"))...), nil
 }
+
+// missingHint is for a copy of a file that is not in the project.
+const missingHint = "files that .dockerignore excludes are not there, nor is what a symbolic link out of the build context leads to"
 
 // owner: root owns every file of an image: the program's user must not be able to
 // change the program.
@@ -109,7 +115,7 @@ func (g *graph) copySource(ctx context.Context, c plan.Copy) (llb.State, error) 
 	if p == "" {
 		return g.Source.State(ctx, nil, nil, "load the project")
 	}
-	return g.Source.State(ctx, []string{p}, nil, "load "+p)
+	return g.Source.Path(ctx, p, "load "+p)
 }
 
 // mode is the permission bits of a copy. A project's files have whatever bits

@@ -29,6 +29,8 @@ const (
 	DescriptionStep = "birdhouse.step"
 	// DescriptionHint is what to try when it fails.
 	DescriptionHint = "birdhouse.hint"
+	// DescriptionURL is where a fetched file comes from, without credentials.
+	DescriptionURL = "birdhouse.url"
 )
 
 // Base is a base image as a state, with its configuration. The configuration's
@@ -50,6 +52,9 @@ type Source interface {
 	// State returns the project's files that match include (all when empty)
 	// and not exclude, with the project's ignore file applied.
 	State(ctx context.Context, include, exclude []string, name string) (llb.State, error)
+	// Path returns a state that has at least this path of the project and, where
+	// symbolic links lead to it, what they lead to.
+	Path(ctx context.Context, path, name string) (llb.State, error)
 }
 
 // Options are what a conversion needs besides the plan.

@@ -288,3 +288,17 @@ func (l *Local) State(ctx context.Context, include, exclude []string, name strin
 	}
 	return *st, nil
 }
+
+// Path implements Source.
+func (l *Local) Path(ctx context.Context, path, name string) (llb.State, error) {
+	var opts []llb.LocalOption
+	if !l.Remote {
+		paths := []string{path}
+		opts = append(opts, llb.WithCustomName("[internal] "+name), llb.FollowPaths(paths), llb.SharedKeyHint("birdhouse-"+shortHash(paths)))
+	}
+	st, err := l.Context(ctx, opts...)
+	if err != nil {
+		return llb.Scratch(), err
+	}
+	return *st, nil
+}

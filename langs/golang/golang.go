@@ -54,6 +54,9 @@ func (Language) Plan(s *spec.Spec, files fs.FS, versions []string) (*plan.Plan, 
 	p.src.release = tc.version
 
 	programs, found := p.programs()
+	if broken := p.src.problems(); len(broken) > 0 {
+		found = broken // which is why the programs are not the right ones
+	}
 	problems = append(problems, found...)
 	problems = append(problems, p.checkCGO(programs.dirs)...)
 	problems = append(problems, checkBuildKeys(s)...)

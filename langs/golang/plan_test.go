@@ -1,6 +1,8 @@
 package golang_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -511,6 +513,30 @@ func TestDetect(t *testing.T) {
 			require.Contains(t, text, tt.lines)
 			_, problems := spec.Parse("birdhouse.yaml", []byte("language: go\n"+text+"\n"), []string{"go"})
 			require.Empty(t, problems, "what init writes must be right")
+		})
+	}
+}
+
+// linked is a project with a file that is a link out of it.
+type linked struct {
+	fstest.MapFS
+	name string
+}
+
+func (l linked) Open(name string) (fs.File, error) {
+	if name == l.name {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("it is a link out of the project")}
+	}
+	return l.MapFS.Open(name)
+}
+
+func TestFilesThatCannotBeRead(t *testing.T) {
+	for _, name := range []string{"go.mod", "go.sum", "main.go", "lib/lib.go", ".go-version"} {
+		t.Run(name, func(t *testing.T) {
+			project := files("go.mod", gomod("go 1.25"), "go.sum", "", "main.go", program, "lib/lib.go", "package lib\n", ".go-version", "1.26.7\n")
+			r := planFor(t, "language: go\n", linked{project, name}, "")
+			require.Nil(t, r.plan)
+			require.Equal(t, name+": the file cannot be read: it is a link out of the project\n1 problem, nothing was built\n", r.text)
 		})
 	}
 }

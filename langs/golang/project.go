@@ -85,9 +85,7 @@ func load(s *spec.Spec, files fs.FS) (*project, spec.Problems) {
 		}
 		p.modules = []*module{m}
 	}
-	if err := p.findVendor(); err != nil {
-		return nil, append(problems, s.Problem("language", err.Error(), ""))
-	}
+	problems = append(problems, p.findVendor()...)
 	problems = append(problems, p.loadReplaced()...)
 	if hasErrors(problems) {
 		return nil, problems
@@ -95,22 +93,23 @@ func load(s *spec.Spec, files fs.FS) (*project, spec.Problems) {
 	return p, problems
 }
 
-// read returns a file's content, nil when there is no such file.
+// read returns a file's content, nil when there is no such file. Its errors are
+// for unreadable.
 func (p *project) read(name string) ([]byte, error) {
 	f, err := p.files.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, err
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, err
 	}
 	if len(data) > maxFile {
-		return nil, fmt.Errorf("reading %s: the file is larger than %d MiB", name, maxFile>>20)
+		return nil, fmt.Errorf("it is larger than %d MiB", maxFile>>20)
 	}
 	if data == nil {
 		data = []byte{}
@@ -128,7 +127,7 @@ func (p *project) loadModule(dir string) (*module, spec.Problems) {
 	name := path.Join(dir, "go.mod")
 	data, err := p.read(name)
 	if err != nil {
-		return nil, spec.Problems{fileProblem(name, err.Error(), "")}
+		return nil, spec.Problems{unreadable(name, err)}
 	}
 	if data == nil {
 		return nil, nil
@@ -142,7 +141,7 @@ func (p *project) loadModule(dir string) (*module, spec.Problems) {
 	}
 	m := &module{dir: dir, file: f}
 	if m.sum, err = p.read(path.Join(dir, "go.sum")); err != nil {
-		return nil, spec.Problems{fileProblem(path.Join(dir, "go.sum"), err.Error(), "")}
+		return nil, spec.Problems{unreadable(path.Join(dir, "go.sum"), err)}
 	}
 	return m, nil
 }
@@ -154,7 +153,7 @@ func (p *project) loadWorkspace() spec.Problems {
 		name := path.Join(dir, "go.work")
 		data, err := p.read(name)
 		if err != nil {
-			return spec.Problems{fileProblem(name, err.Error(), "")}
+			return spec.Problems{unreadable(name, err)}
 		}
 		if data != nil {
 			f, err := modfile.ParseWork(name, data, nil)
@@ -274,14 +273,15 @@ func ignoredDir(name string) bool {
 	return name == "vendor" || name == "testdata" || name == "node_modules" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")
 }
 
-func (p *project) findVendor() error {
+func (p *project) findVendor() spec.Problems {
 	root := p.dir
 	if p.work != nil {
 		root = p.work.dir
 	}
-	data, err := p.read(path.Join(root, "vendor/modules.txt"))
+	name := path.Join(root, "vendor/modules.txt")
+	data, err := p.read(name)
 	if err != nil {
-		return err
+		return spec.Problems{unreadable(name, err)}
 	}
 	// A vendor folder made in a module is of no use to a workspace.
 	if data != nil && (p.work == nil || bytes.HasPrefix(data, []byte("## workspace"))) {
@@ -434,7 +434,7 @@ func (p *project) checkRequirements() spec.Problems {
 		name := path.Join(p.work.dir, "go.work.sum")
 		var err error
 		if workSum, err = p.read(name); err != nil {
-			problems = append(problems, fileProblem(name, err.Error(), ""))
+			problems = append(problems, unreadable(name, err))
 		}
 	}
 	all := p.replacements()
@@ -523,6 +523,16 @@ func describe(dir string) string {
 // fileProblem is an error of a whole file.
 func fileProblem(file, message, hint string) spec.Problem {
 	return spec.Problem{Severity: spec.Error, File: file, Message: message, Hint: hint}
+}
+
+// unreadable is an error of a file that is there and cannot be read, such as a
+// symbolic link that leaves the project.
+func unreadable(file string, err error) spec.Problem {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err // the path is shown already
+	}
+	return fileProblem(file, "the file cannot be read: "+err.Error(), "")
 }
 
 // lineProblem is an error at a line of go.mod or go.work.

@@ -2,6 +2,7 @@ package golang
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/build"
@@ -9,11 +10,15 @@ import (
 	"go/token"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
 
 // sources reads the Go files of a project as the go command would choose them.
@@ -22,13 +27,15 @@ type sources struct {
 	// release is the version of Go that builds, for constraints such as go1.22.
 	release string
 	data    map[string][]byte
+	// broken are the errors of files that are listed and cannot be read.
+	broken  map[string]error
 	dirs    map[string][]fs.DirEntry
 	clauses map[string]string
 	builds  map[bool][]*build.Context
 }
 
 func newSources(p *project) *sources {
-	return &sources{project: p, data: map[string][]byte{}, dirs: map[string][]fs.DirEntry{}, clauses: map[string]string{}, builds: map[bool][]*build.Context{}}
+	return &sources{project: p, data: map[string][]byte{}, broken: map[string]error{}, dirs: map[string][]fs.DirEntry{}, clauses: map[string]string{}, builds: map[bool][]*build.Context{}}
 }
 
 // contexts are the build contexts in which a file may be compiled: Linux, for
@@ -67,19 +74,31 @@ func leadingDigits(s string) string {
 	return s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
 }
 
+// read returns the content of a file that is listed in its folder.
 func (s *sources) read(name string) ([]byte, error) {
 	if data, ok := s.data[name]; ok {
 		return data, nil
 	}
 	data, err := s.project.read(name)
 	if err == nil && data == nil {
-		err = &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		err = &fs.PathError{Op: "open", Path: name, Err: errors.New("it is a symbolic link to nothing in the build context")}
 	}
 	if err != nil {
+		s.broken[name] = err
 		return nil, err
 	}
 	s.data[name] = data
 	return data, nil
+}
+
+// problems are those of the files that could not be read: the compiler could
+// not read them either.
+func (s *sources) problems() spec.Problems {
+	var problems spec.Problems
+	for _, name := range slices.Sorted(maps.Keys(s.broken)) {
+		problems = append(problems, unreadable(name, s.broken[name]))
+	}
+	return problems
 }
 
 // list returns the entries of a folder that matter to Go, none for a folder

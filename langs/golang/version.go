@@ -149,7 +149,7 @@ func (p *project) askedVersion() (*asked, spec.Problems) {
 			name := path.Join(dir, f.name)
 			data, err := p.read(name)
 			if err != nil {
-				return nil, spec.Problems{fileProblem(name, err.Error(), "")}
+				return nil, spec.Problems{unreadable(name, err)}
 			}
 			for i, line := range strings.Split(string(data), "\n") {
 				text := f.parse(line)
