@@ -17,14 +17,12 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gwclient "github.com/moby/buildkit/frontend/gateway/client"
-	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/util/progress/progressui"
 	"github.com/spf13/cobra"
 	"github.com/tonistiigi/fsutil"
 
 	"github.com/birdhouse-build/birdhouse/catalog"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/builder"
-	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/descriptor"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/failure"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/machine"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/progress"
@@ -214,7 +212,7 @@ func build(cmd *cobra.Command, f buildFlags) (err error) {
 	defer req.Outputs.Discard()
 	answer, err := solve(ctx, b.Client, req, frontend.New(frontend.Options{Catalog: bases, Steps: frontend.StepsFromLocal}), mode)
 	if err != nil {
-		return problemsFirst(err, f, req, bases)
+		return withProblems(err)
 	}
 	if req.Call != nil {
 		return answer.call(cmd.OutOrStdout(), req.Call)
@@ -255,21 +253,14 @@ func build(cmd *cobra.Command, f buildFlags) (err error) {
 	}.write(out, cmd.ErrOrStderr())
 }
 
-// problemsFirst returns, for an error about the descriptor or a file of the
-// project, the problems themselves, which say more; other errors stay.
-func problemsFirst(err error, f buildFlags, req *request.Request, bases *catalog.Catalog) error {
-	if len(errdefs.Sources(err)) == 0 || req.Dir == "" || req.Descriptor == nil {
-		return err
+// withProblems returns, for an error about the descriptor or a file of the project,
+// the problems themselves, which say more; other errors stay.
+func withProblems(err error) error {
+	var p *frontend.ProblemsError
+	if errors.As(err, &p) {
+		return &failure.ProblemsError{Problems: p.Problems, Sources: p.Sources}
 	}
-	p := descriptor.Planner{Versions: bases.Versions, Revision: req.Solve.FrontendAttrs["vcs:revision"]}
-	if p.Args, _ = request.BuildArgs(f.BuildArgs); p.Args == nil {
-		return err
-	}
-	r, planErr := p.Plan(req.Dir, req.Descriptor, f.Target)
-	if planErr != nil || !r.Problems.HasErrors() {
-		return err
-	}
-	return &failure.ProblemsError{Problems: r.Problems.Sorted(), Sources: r.Sources}
+	return err
 }
 
 // answer is what a solve gives.

@@ -55,7 +55,6 @@ func newRootCommand() *cobra.Command {
 			"`birdhouse init` writes one for the project in this folder, `birdhouse build` builds it.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.CompletionOptions.HiddenDefaultCmd = true

@@ -175,10 +175,12 @@ func TestWrongUse(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"biuld"}, `unknown command "biuld"`},
+		{[]string{"biuld"}, "unknown command \"biuld\" for \"birdhouse\"\n\nDid you mean this?\n\tbuild\n"},
 		{[]string{"build", "--no-such-flag"}, "unknown flag: --no-such-flag; `birdhouse build --help` lists the flags"},
 		{[]string{"build", "a", "b"}, "accepts at most 1 arg"},
 		{[]string{"build", filepath.Join(empty, "none")}, "no such file or directory"},
+		{[]string{"check", filepath.Join(empty, "none")}, "no such file or directory"},
+		{[]string{"plan", filepath.Join(dir, "main.go")}, "main.go is a file; name the project's folder"},
 		{[]string{"build", empty}, "birdhouse init writes one"},
 		{[]string{"build", "--progress", "fancy", dir}, "--progress fancy"},
 		{[]string{"build", "-q", "--progress", "plain", dir}, "contradict"},
@@ -186,7 +188,7 @@ func TestWrongUse(t *testing.T) {
 		{[]string{"build", "--push", dir}, "--tag REGISTRY/NAME:TAG"},
 		{[]string{"build", "--platform", "linux/pdp 11", dir}, "--platform"},
 		{[]string{"build", "--addr", "what://x", dir}, "what"},
-		{[]string{"build", "--addr", "unix://" + filepath.Join(empty, "no.sock"), dir}, "connecting to BuildKit at unix://"},
+		{[]string{"build", "--addr", "unix://" + filepath.Join(empty, "no.sock"), dir}, "no.sock: connect: no such file or directory; is buildkitd running there?\n"},
 		{[]string{"build", "--root", filepath.Join(empty, "r"), "--catalog", filepath.Join(empty, "none.lock"), "--addr", "unix://" + filepath.Join(empty, "no.sock"), dir}, "reading the catalog's lock"},
 		{[]string{"plan", "--format", "xml", dir}, "--format xml"},
 		{[]string{"plan", "--target", "worker", dir}, "worker"},

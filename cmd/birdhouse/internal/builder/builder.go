@@ -4,6 +4,7 @@ package builder
 import (
 	"context"
 	"fmt"
+	"regexp"
 
 	"github.com/moby/buildkit/client"
 	// The address schemes of buildctl.
@@ -31,6 +32,9 @@ type Builder struct {
 	*client.Client
 	engine *engine.Engine
 }
+
+// dialing finds the cause in gRPC's message about a connection that was not made.
+var dialing = regexp.MustCompile(`desc = "transport: Error while dialing: (.*)"`)
 
 // Connect connects, and starts the engine if it is to build.
 func Connect(ctx context.Context, o Options) (*Builder, error) {
@@ -61,6 +65,9 @@ func Connect(ctx context.Context, o Options) (*Builder, error) {
 	}
 	if _, err := c.Info(ctx); err != nil {
 		_ = c.Close()
+		if m := dialing.FindStringSubmatch(err.Error()); m != nil {
+			err = fmt.Errorf("%s; is buildkitd running there?", m[1])
+		}
 		return nil, fmt.Errorf("connecting to BuildKit at %s: %w", o.Addr, err)
 	}
 	return &Builder{c, nil}, nil

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -105,18 +106,16 @@ func place(r *pb.Range) spec.Range {
 	}
 }
 
+// rpcStatus is what gRPC puts before each message that came over a connection.
+var rpcStatus = regexp.MustCompile(`rpc error: code = \w+ desc = `)
+
 // Message is the error without what BuildKit's layers have put before it.
 func Message(err error) string {
-	message := strings.TrimSpace(err.Error())
+	message := rpcStatus.ReplaceAllString(strings.TrimSpace(err.Error()), "")
 	for {
 		cut := message
-		for _, prefix := range []string{"failed to run Build function: ", "failed to solve: ", "rpc error: "} {
+		for _, prefix := range []string{"failed to run Build function: ", "failed to solve: "} {
 			cut = strings.TrimPrefix(cut, prefix)
-		}
-		if rest, ok := strings.CutPrefix(cut, "code = "); ok {
-			if _, desc, ok := strings.Cut(rest, " desc = "); ok {
-				cut = desc
-			}
 		}
 		if cut == message {
 			return message

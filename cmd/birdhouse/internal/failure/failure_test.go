@@ -42,6 +42,7 @@ func TestText(t *testing.T) {
 		{"plain", errors.New("it is broken"), "birdhouse: it is broken\n"},
 		{"nothing to say", failure.Reported, ""},
 		{"BuildKit's layers", fmt.Errorf("failed to solve: failed to run Build function: %w", errors.New("rpc error: code = Unknown desc = it is broken")), "birdhouse: it is broken\n"},
+		{"BuildKit's layers in between", errors.New("failed to copy to tar: rpc error: code = Unknown desc = mkdir /x: read-only file system"), "birdhouse: failed to copy to tar: mkdir /x: read-only file system\n"},
 		{"a step, with the line that asked for it", errdefs.WithSource(errors.New("[test] go nosuch failed with exit code 2\ntry this"), at(2, 6, 18)),
 			"birdhouse.yaml:2:7: [test] go nosuch failed with exit code 2\n" +
 				"  1 | language: go\n" +
