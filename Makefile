@@ -137,8 +137,9 @@ lint: setup-unit $(STEPS) $(BIN)/staticcheck ## gofmt, go vet, staticcheck
 	$(BIN)/staticcheck -tags grpcnotrace,bench ./...
 
 # Generated files, and the command that writes each to standard output.
-GENERATED := docs/schema.json
+GENERATED := docs/schema.json docs/descriptor.md
 generate-docs/schema.json = dist/birdhouse schema
+generate-docs/descriptor.md = dist/birdhouse schema --format markdown
 
 .PHONY: generate
 generate: dist/birdhouse ## writes the generated files anew
