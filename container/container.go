@@ -180,8 +180,11 @@ func prepare(ctx context.Context, o Options) (_ *container, err error) {
 		return nil, err
 	}
 	img, err := store.Image(o.Image, platform)
-	if errors.Is(err, image.ErrNotFound) {
+	if missing := err; errors.Is(missing, image.ErrNotFound) {
 		img, err = store.Pull(ctx, o.Image, image.PullOptions{Platform: platform, Log: o.Log})
+		if err != nil {
+			err = fmt.Errorf("%w; %w", missing, err)
+		}
 	}
 	if err != nil {
 		return nil, err

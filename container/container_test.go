@@ -249,7 +249,7 @@ func TestRunRefuses(t *testing.T) {
 		{Options{EnvFiles: []string{"/nowhere"}}, "--env-file"},
 		{Options{TTY: true, Interactive: true, Stdin: strings.NewReader("")}, "needs a terminal"},
 		{Options{Image: "UPPER"}, "not an image name"},
-		{Options{Image: "127.0.0.1:1/app"}, "pulling 127.0.0.1:1/app"},
+		{Options{Image: "127.0.0.1:1/app"}, "is not in the image store, which has "}, {Options{Image: "127.0.0.1:1/app"}, "pulling 127.0.0.1:1/app"},
 		{Options{Runtime: "/nowhere/runc"}, "/nowhere/runc"},
 	} {
 		r := runWith(t, root, c.o)

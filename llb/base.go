@@ -145,7 +145,7 @@ func (c *Catalog) fetchDescription(p catalog.Package) map[string]string {
 	return map[string]string{
 		DescriptionURL: from,
 		DescriptionHint: fmt.Sprintf("the catalog's packages are those of %s, when it was locked, and a mirror drops a package some time after a newer one came\n"+
-			"either lock anew with `birdhouse catalog update`, or fetch from another mirror: --build-arg BIRDHOUSE_DEBIAN_MIRROR=URL",
+			"either lock anew, with `birdhouse catalog update FILE` and --catalog FILE, or fetch from another mirror, with --build-arg BIRDHOUSE_DEBIAN_MIRROR=URL",
 			c.Catalog.Locked().UTC().Format(time.DateOnly)),
 	}
 }

@@ -3,6 +3,7 @@
 package descriptor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -66,6 +67,9 @@ func Find(dir, file string) (*File, error) {
 		}
 		return f, nil
 	}
+	if err := CheckFolder(dir); err != nil {
+		return nil, err
+	}
 	for _, name := range Names {
 		f, err := read(filepath.Join(dir, name))
 		if err == nil {
@@ -82,6 +86,19 @@ func Find(dir, file string) (*File, error) {
 		return nil, fmt.Errorf("there is no %s in %s, and its %s is not for birdhouse: no syntax line names it; birdhouse init writes a descriptor", Names[0], shown(dir), dockerfile)
 	}
 	return nil, fmt.Errorf("there is no %s in %s; birdhouse init writes one, or name it with -f", Names[0], shown(dir))
+}
+
+// CheckFolder returns an error when dir is no folder, which a project is.
+func CheckFolder(dir string) error {
+	switch info, err := os.Stat(cmp.Or(dir, ".")); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no folder %s; name the project's", dir)
+	case err != nil:
+		return fmt.Errorf("finding the project: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("%s is a file; name the project's folder, and the descriptor with -f", dir)
+	}
+	return nil
 }
 
 func read(path string) (*File, error) {

@@ -248,3 +248,25 @@ func TestInitOfWhatIsNotClear(t *testing.T) {
 	require.True(t, r.Problems.HasErrors(), "two programs: the choice is the user's")
 	require.Contains(t, r.Text(), "cmd/a")
 }
+
+func TestFilesToCopyAreThere(t *testing.T) {
+	dir := project(t, map[string]string{
+		"go.mod": goMod, "main.go": goApp,
+		"there": "", ".dockerignore": "hidden\n", "hidden": "",
+	})
+	require.NoError(t, os.Symlink("/etc/hostname", filepath.Join(dir, "out")))
+	require.NoError(t, os.Symlink("there", filepath.Join(dir, "in")))
+	f := &descriptor.File{Name: "birdhouse.yaml", Data: []byte("language: go\ncopy: [there:/a, in:/b, none:/c, hidden:/d, out:/e]\n")}
+	r, err := planner().Plan(dir, f, "")
+	require.NoError(t, err)
+	require.Nil(t, r.Plan)
+	var got []string
+	for _, p := range r.Problems {
+		got = append(got, p.Message)
+	}
+	require.Equal(t, []string{
+		`copy[2]: there is no "none" in the build context`,
+		`copy[3]: there is no "hidden" in the build context`,
+		"copy[4]: out is a symbolic link to /etc/hostname, outside the project: put the file itself there",
+	}, got)
+}

@@ -1,9 +1,11 @@
 package descriptor
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -125,8 +127,37 @@ func (p Planner) plan(files fs.FS, f *File, target string) (*Result, error) {
 		r.Problems = append(r.Problems, problems...)
 		return r, nil
 	}
+	if missing := missingCopies(s, files); len(missing) > 0 {
+		r.Problems = append(r.Problems, missing...)
+		return r, nil
+	}
 	r.Plan = planned
 	return r, nil
+}
+
+// missingCopies are the problems of files to copy that the build would not find.
+func missingCopies(s *spec.Spec, files fs.FS) spec.Problems {
+	var problems spec.Problems
+	for i, c := range s.Copy {
+		name := path.Clean("/" + c.Source)[1:]
+		if name == "" {
+			continue
+		}
+		_, err := fs.Stat(files, name)
+		if err == nil {
+			continue
+		}
+		key, hint := fmt.Sprintf("copy[%d]", i), ""
+		message := fmt.Sprintf("%s: there is no %q in the build context", key, c.Source)
+		var pe *fs.PathError
+		if errors.Is(err, fs.ErrNotExist) {
+			hint = "files that .dockerignore excludes are not there"
+		} else if errors.As(err, &pe) {
+			message = key + ": " + pe.Err.Error()
+		}
+		problems = append(problems, s.Problem(key, message, hint))
+	}
+	return problems
 }
 
 // readSources reads the project files that problems are in. One that cannot be

@@ -3,7 +3,9 @@
 package request
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"regexp"
@@ -207,7 +209,13 @@ func parseCache(flag string, values []string, parse func([]string) ([]client.Cac
 }
 
 func parseCacheFrom(values []string) ([]client.CacheOptionsEntry, error) {
-	return parseCache("--cache-from", values, build.ParseImportCache)
+	all, err := parseCache("--cache-from", values, build.ParseImportCache)
+	// As in BuildKit, a cache that is not there yet is none. BuildKit would make
+	// the folder, though.
+	return slices.DeleteFunc(all, func(c client.CacheOptionsEntry) bool {
+		_, err := os.Stat(c.Attrs["src"])
+		return c.Type == "local" && c.Attrs["src"] != "" && errors.Is(err, fs.ErrNotExist)
+	}), err
 }
 
 func parseCacheTo(values []string) ([]client.CacheOptionsEntry, error) {

@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/moby/buildkit/client"
 	"github.com/tonistiigi/go-csvvalue"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -207,6 +208,9 @@ func (o *Outputs) destination(e *client.ExportEntry, dest string, stdout *os.Fil
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		if err := checkWritable(dest); err != nil {
+			return err
+		}
 		e.OutputDir = dest
 		o.Paths = append(o.Paths, dest)
 	case file && dest == "" && e.Type == client.ExporterDocker:
@@ -270,8 +274,29 @@ func newPendingFile(dest string) (*pendingFile, error) {
 		return nil, fmt.Errorf("%s is a folder; name a file", dest)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, err
+	case err != nil || info.Mode().IsRegular():
+		if err := checkWritable(filepath.Dir(dest)); err != nil {
+			return nil, err
+		}
 	}
 	return &pendingFile{dest: dest}, nil
+}
+
+// checkWritable returns an error when a folder, which need not be there yet,
+// cannot be written to: better before the build than after it.
+func checkWritable(dir string) error {
+	for {
+		err := unix.Access(dir, unix.W_OK|unix.X_OK)
+		parent := filepath.Dir(dir)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, fs.ErrNotExist) && parent != dir:
+			dir = parent
+		default:
+			return fmt.Errorf("writing to %s: %w", dir, err)
+		}
+	}
 }
 
 func (p *pendingFile) open() (io.WriteCloser, error) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -139,10 +140,8 @@ func (r *Request) context(f Flags, in Inputs) error {
 	case isRemote(f.Context):
 		opts["context"] = f.Context
 		return r.remoteDescriptor(f)
-	case err == nil:
-		return fmt.Errorf("%s is a file; name the project's folder, and the descriptor with -f", f.Context)
 	default:
-		return fmt.Errorf("finding the project: %w", err)
+		return descriptor.CheckFolder(f.Context)
 	}
 }
 
@@ -419,7 +418,7 @@ func (r *Request) session(f Flags, _ Inputs) error {
 	}
 	store, err := secretsprovider.NewStore(user)
 	if err != nil {
-		return fmt.Errorf("--secret: %w", err)
+		return fmt.Errorf("--secret: %w", withoutStat(err))
 	}
 
 	sshFlags := f.SSH
@@ -441,6 +440,16 @@ func (r *Request) session(f Flags, _ Inputs) error {
 		secretsprovider.NewSecretProvider(secretStores{store, machine.Secrets()}),
 		registryAuth())
 	return nil
+}
+
+// withoutStat is the error of a file without what a library has put before it, which
+// says the same.
+func withoutStat(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe
+	}
+	return err
 }
 
 // registryAuth gives the builder credentials of docker's config.json.

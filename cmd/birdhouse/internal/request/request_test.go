@@ -225,16 +225,17 @@ func TestLoad(t *testing.T) {
 
 func TestCaches(t *testing.T) {
 	bare(t)
+	cache, none := t.TempDir(), filepath.Join(t.TempDir(), "none")
 	r, err := request.New(request.Flags{
 		Context:   newProject(t),
-		CacheFrom: []string{"user/app:cache", "type=local,src=/c", "type=gha"},
+		CacheFrom: []string{"user/app:cache", "type=local,src=" + cache, "type=local,src=" + none, "type=gha"},
 		CacheTo:   []string{"type=registry,ref=user/app:cache,mode=max", "type=gha"},
 		BuildArgs: []string{"BUILDKIT_INLINE_CACHE=1"},
 	}, inputs())
 	require.NoError(t, err)
 	require.Equal(t, []client.CacheOptionsEntry{
 		{Type: "registry", Attrs: map[string]string{"ref": "user/app:cache"}},
-		{Type: "local", Attrs: map[string]string{"src": "/c"}},
+		{Type: "local", Attrs: map[string]string{"src": cache}},
 	}, r.Solve.CacheImports)
 	require.Equal(t, []client.CacheOptionsEntry{
 		{Type: "inline", Attrs: map[string]string{}},
@@ -256,7 +257,7 @@ func TestErrors(t *testing.T) {
 		flags request.Flags
 		want  string
 	}{
-		{"no folder", request.Flags{Context: filepath.Join(empty, "none")}, "no such file or directory"},
+		{"no folder", request.Flags{Context: filepath.Join(empty, "none")}, "there is no folder"},
 		{"a file for a folder", request.Flags{Context: filepath.Join(dir, "birdhouse.yaml")}, "name the project's folder"},
 		{"no descriptor", request.Flags{Context: empty}, "birdhouse init writes one"},
 		{"another's Dockerfile", request.Flags{Context: plainDockerfile}, "no syntax line names it"},
@@ -277,6 +278,8 @@ func TestErrors(t *testing.T) {
 		{"output without type", request.Flags{Outputs: []string{"dest=a,x=y"}}, "it has no type"},
 		{"output folder is a file", request.Flags{Outputs: []string{filepath.Join(dir, "secret")}}, "name a folder"},
 		{"output file is a folder", request.Flags{Outputs: []string{"type=tar,dest=" + dir}}, "name a file"},
+		{"output in a file", request.Flags{Outputs: []string{filepath.Join(dir, "secret", "x")}}, "not a directory"},
+		{"output file in a file", request.Flags{Outputs: []string{"type=tar,dest=" + filepath.Join(dir, "secret", "x", "y.tar")}}, "not a directory"},
 		{"two layouts", request.Flags{Outputs: []string{"type=image", "type=oci,tar=false,dest=" + empty}}, "one OCI layout"},
 		{"no cache twice", request.Flags{NoCache: true, NoCacheFilter: []string{"a"}}, "drop one"},
 		{"cache", request.Flags{CacheTo: []string{"ref=a,mode=max"}}, "it has no type"},
