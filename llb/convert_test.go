@@ -222,6 +222,32 @@ func TestNoMergeOp(t *testing.T) {
 	}
 }
 
+// A server that cannot tell files from folders in a mode makes the folders first:
+// the program's mode would be theirs.
+func TestFoldersWithoutSymbolicModes(t *testing.T) {
+	for _, tt := range []struct {
+		dir  string
+		want []string
+	}{
+		{"../testdata/go/hello", []string{"mkdir /app mode 0755", "to /app/hello mode 0555", "layer application: set times"}},
+		{"../testdata/go/tests", []string{"mkdir /etc mode 0755", "to /etc/app.conf mode 0444", "mkdir /app mode 0755"}},
+	} {
+		g, err := birdllb.Convert(t.Context(), planOf(t, tt.dir), options(amd64, caps(pb.CapMergeOp, pb.CapDiffOp, pb.CapGCFreeSpaceFilter)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := dump(t, g.Image)
+		for _, want := range tt.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: the graph lacks %q:\n%s", tt.dir, want, text)
+			}
+		}
+		if strings.Contains(text, "mode u=") || strings.Contains(text, " diff ") {
+			t.Errorf("%s: the graph needs more than the server has:\n%s", tt.dir, text)
+		}
+	}
+}
+
 // A history entry describes each layer.
 func TestHistory(t *testing.T) {
 	p := planOf(t, "../testdata/go/hello")

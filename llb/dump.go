@@ -102,6 +102,8 @@ func (d *dumper) op(n int, op *pb.Op, name string) {
 			from = append(from, ref(in.Input))
 		}
 		d.printf("%d merge %s: %s\n", n, strings.Join(from, " "), name)
+	case *pb.Op_Diff:
+		d.printf("%d diff %s to %s: %s\n", n, ref(o.Diff.Lower.Input), ref(o.Diff.Upper.Input), name)
 	default:
 		d.printf("%d %T %s\n", n, op.Op, name)
 	}

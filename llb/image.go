@@ -52,10 +52,25 @@ func (g *graph) prefixed(name string) string {
 	return name
 }
 
-// layer copies the layer's files onto from. The gates' empty outputs are
-// copied as well: they add nothing, and the layer is not made unless they
-// succeed.
+// layer puts the layer's files onto from. The gates' empty outputs are copied as
+// well: they add nothing, and the layer is not made unless they succeed.
+//
+// A copy changes the time of the folder that it copies into, and a folder that it
+// makes has the copy's mode on some servers. Where that can be, the folders are
+// made first and all is copied once more, which sets the times.
 func (g *graph) layer(ctx context.Context, from llb.State, l plan.Layer, gates []llb.State) (llb.State, error) {
+	project := slices.ContainsFunc(l.Copies, func(c plan.Copy) bool { return c.Stage == "" })
+	// Files of the project may go anywhere: into folders of the base, whose owner
+	// and mode must stay, and through its links. So they are copied onto it, and
+	// what that changed is the layer.
+	start := llb.Scratch()
+	switch {
+	case project && g.Caps.Supports(pb.CapDiffOp) == nil:
+		start = g.run.State
+	case project:
+		start = from
+	}
+
 	var action *llb.FileAction
 	add := func(src llb.State, source, target string, info *llb.CopyInfo) {
 		if action == nil {
@@ -73,13 +88,17 @@ func (g *graph) layer(ctx context.Context, from llb.State, l plan.Layer, gates [
 		if err != nil {
 			return llb.Scratch(), err
 		}
-		mode, err := g.mode(c)
-		if err != nil {
-			return llb.Scratch(), err
+		if dir := path.Dir(path.Clean("/" + c.Target)); dir != "/" && !g.symbolicModes() {
+			made := []llb.MkdirOption{llb.WithParents(true), llb.WithCreatedTime(g.Epoch)}
+			if action == nil {
+				action = llb.Mkdir(dir, 0o755, made...)
+			} else {
+				action = action.Mkdir(dir, 0o755, made...)
+			}
 		}
 		add(src, c.Source, c.Target, &llb.CopyInfo{
-			Mode:                mode,
-			FollowSymlinks:      c.Stage == "",
+			Mode:                g.mode(c),
+			FollowSymlinks:      true,
 			CopyDirContentsOnly: true,
 			CreateDestPath:      true,
 			ChownOpt:            owner(),
@@ -93,7 +112,20 @@ func (g *graph) layer(ctx context.Context, from llb.State, l plan.Layer, gates [
 		return llb.Scratch(), fmt.Errorf("it has no files")
 	}
 	name := g.prefixed("layer " + l.Name)
-	return from.File(action, g.constraints(asked, name, hint, g.NoCache != nil && g.NoCache("run"))...), nil
+	constraints := g.constraints(asked, name, hint, g.NoCache != nil && g.NoCache("run"))
+	merge := g.Caps.Supports(pb.CapMergeOp) == nil
+	if len(l.Copies) == 1 && !project && merge && g.symbolicModes() {
+		return from.File(action, constraints...), nil
+	}
+	st := start.File(action, constraints...)
+	options := []llb.ConstraintsOpt{llb.Platform(g.Build), llb.WithCaps(g.Caps), llb.WithCustomName(name + ": set times")}
+	if project {
+		if g.Caps.Supports(pb.CapDiffOp) != nil {
+			return st, nil
+		}
+		st = llb.Diff(start, st, options...)
+	}
+	return from.File(llb.Copy(st, "/", "/", &llb.CopyInfo{CopyDirContentsOnly: true, CreatedTime: &g.Epoch}), options...), nil
 }
 
 // missingHint is for a copy of a file that is not in the project.
@@ -118,21 +150,26 @@ func (g *graph) copySource(ctx context.Context, c plan.Copy) (llb.State, error) 
 	return g.Source.Path(ctx, p, "load "+p)
 }
 
+// symbolicModes says whether the server knows modes as chmod(1) has them. The
+// capability of that name is in no server's list; the one asked for came with the
+// same release, BuildKit 0.17.
+func (g *graph) symbolicModes() bool { return g.Caps.Supports(pb.CapGCFreeSpaceFilter) == nil }
+
 // mode is the permission bits of a copy. A project's files have whatever bits
 // the machine's umask left, which must not reach the image: only "executable"
 // is kept of them.
-func (g *graph) mode(c plan.Copy) (*llb.ChmodOpt, error) {
-	symbolic := g.Caps.Supports(pb.CapFileCopyModeStringFormat) == nil
+func (g *graph) mode(c plan.Copy) *llb.ChmodOpt {
+	symbolic := g.symbolicModes()
 	switch {
 	case c.Mode != nil && symbolic:
 		m := *c.Mode
-		return &llb.ChmodOpt{ModeStr: fmt.Sprintf("u=%s,g=%s,o=%s", bits(m>>6), bits(m>>3), bits(m))}, nil
+		return &llb.ChmodOpt{ModeStr: fmt.Sprintf("u=%s,g=%s,o=%s", bits(m>>6), bits(m>>3), bits(m))}
 	case c.Mode != nil:
-		return &llb.ChmodOpt{Mode: os.FileMode(*c.Mode)}, nil
+		return &llb.ChmodOpt{Mode: os.FileMode(*c.Mode)}
 	case c.Stage == "" && symbolic:
-		return &llb.ChmodOpt{ModeStr: "u=rwX,g=rX,o=rX"}, nil
+		return &llb.ChmodOpt{ModeStr: "u=rwX,g=rX,o=rX"}
 	default:
-		return nil, nil
+		return nil
 	}
 }
 
