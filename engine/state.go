@@ -246,7 +246,7 @@ func tryState(dir, snapshotter, runtime string, killed bool) (_ *state, err erro
 		return nil, err
 	}
 	s.worker, s.workers = w, &worker.Controller{}
-	if err := s.workers.Add(w); err != nil {
+	if err := s.workers.Add(nativeWorker{w}); err != nil {
 		return nil, err
 	}
 	s.cacheStore, err = bboltcachestorage.NewStore(filepath.Join(dir, "cache.db"))
@@ -289,3 +289,12 @@ func (s *state) closeFiles() error {
 	}
 	return errors.Join(errs...)
 }
+
+// nativeWorker runs programs of the machine's own platform. BuildKit's worker
+// looks for emulators by starting a probe for each architecture whenever a
+// client lists the workers, which every build does: tens of milliseconds for
+// what no build of ours uses.
+type nativeWorker struct{ *base.Worker }
+
+// Platforms implements worker.Worker.
+func (w nativeWorker) Platforms(bool) []ocispecs.Platform { return w.WorkerOpt.Platforms }
