@@ -32,7 +32,8 @@ const (
 	proxyCache = "/var/cache/go-mod"
 	outDir     = "/out"
 	runRoot    = "/run-root"
-	sshAgent   = "/run/birdhouse/ssh-agent"
+	// Not below /run/birdhouse, which is the steps program's and read-only.
+	sshAgent = "/run/birdhouse-ssh-agent"
 )
 
 // debian is the release that the run images are made of.
