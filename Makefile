@@ -130,7 +130,7 @@ test-race: setup-unit $(STEPS) $(BIN)/gotestsum
 
 .PHONY: lint
 lint: setup-unit $(STEPS) $(BIN)/staticcheck ## gofmt, go vet, staticcheck
-	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' ':!:**/vendor/**' | xargs -r gofmt -l); \
 		[ -z "$$unformatted" ] || { echo "not formatted, run gofmt -w on: $$unformatted" >&2; exit 1; }
 	go vet ./...
 	go vet -tags grpcnotrace,bench ./bench
