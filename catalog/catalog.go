@@ -124,7 +124,7 @@ func New(defs *define.Definitions, lock *Lock) (*Catalog, error) {
 					continue
 				}
 				if _, err := c.layer(suite, arch, l); err != nil {
-					return nil, fmt.Errorf("the lock does not fit the catalog's definitions: %w; run `birdhouse catalog update`", err)
+					return nil, fmt.Errorf("the lock does not fit the catalog's definitions: %w; `birdhouse catalog update FILE` writes one that does", err)
 				}
 			}
 		}

@@ -148,7 +148,7 @@ func TestLockThatDoesNotFit(t *testing.T) {
 	lock := smallLock()
 	lock.Suites["7"].Layers["libc"]["arm64"][0].Name = "libc7"
 	_, err := catalog.New(smallDefinitions(t), lock)
-	require.EqualError(t, err, "the lock does not fit the catalog's definitions: it has no package libc6 in the layer libc of 7 for arm64; run `birdhouse catalog update`")
+	require.EqualError(t, err, "the lock does not fit the catalog's definitions: it has no package libc6 in the layer libc of 7 for arm64; `birdhouse catalog update FILE` writes one that does")
 
 	lock = smallLock()
 	amd64 := lock.Suites["7"].Layers["static"]["amd64"]

@@ -89,7 +89,7 @@ func ParseLock(file string, data []byte) (*Lock, error) {
 		return fail(err)
 	}
 	if head.Schema != LockSchema {
-		return fail(fmt.Errorf("it has the schema %d, this program reads %d; run `birdhouse catalog update`", head.Schema, LockSchema))
+		return fail(fmt.Errorf("it has the schema %d, this program reads %d; `birdhouse catalog update FILE` writes a new one", head.Schema, LockSchema))
 	}
 	l := &Lock{}
 	dec := json.NewDecoder(bytes.NewReader(data))

@@ -64,7 +64,7 @@ func TestLocksThatAreRefused(t *testing.T) {
 	require.NoError(t, err)
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"not JSON", "{", "{{", "reading the catalog's lock x.lock"},
-		{"another schema", `"schema": 1`, `"schema": 2`, "it has the schema 2, this program reads 1; run `birdhouse catalog update`"},
+		{"another schema", `"schema": 1`, `"schema": 2`, "it has the schema 2, this program reads 1; `birdhouse catalog update FILE` writes a new one"},
 		{"unknown key", `"schema": 1`, `"schema": 1, "more": 1`, "more"},
 		{"no time", `"2026-11-20T02:11:10Z",` + "\n" + `  "suites"`, `"0001-01-01T00:00:00Z", "suites"`, "it has no time"},
 		{"more text", "\n}\n", "\n}\n{}", "after top-level value"},

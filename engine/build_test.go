@@ -54,7 +54,7 @@ func helper(args []string) error {
 	signal.Notify(interrupted, os.Interrupt)
 	go func() { <-interrupted; stop() }()
 
-	e, err := Open(ctx, Options{Root: args[1], Waiting: func(msg string) { fmt.Println(msg) }})
+	e, err := Open(ctx, Options{Root: args[1], Notice: func(msg string) { fmt.Println(msg) }})
 	if err != nil {
 		return err
 	}
@@ -649,7 +649,7 @@ func TestLock(t *testing.T) {
 	var e *Engine
 	go func() {
 		var err error
-		e, err = Open(t.Context(), Options{Root: root, Waiting: func(msg string) { said <- msg }})
+		e, err = Open(t.Context(), Options{Root: root, Notice: func(msg string) { said <- msg }})
 		opened <- err
 	}()
 	<-said
@@ -709,32 +709,59 @@ func TestDamagedDatabases(t *testing.T) {
 	needsRoot(t)
 	root := t.TempDir()
 	st := llb.Scratch().File(llb.Mkfile("/bird", 0o644, []byte("wren")))
-	for _, name := range []string{"containerdmeta.db", "metadata_v2.db", "cache.db", "snapshots/metadata.db"} {
-		e, err := Open(t.Context(), Options{Root: root})
+	junk := func(f string) error { return os.WriteFile(f, bytes.Repeat([]byte("no"), 20000), 0o600) }
+	cut := func(size int64) func(string) error {
+		return func(f string) error { return os.Truncate(f, size) }
+	}
+	// Pages inside are only read when they are needed, or all of them after a crash.
+	inside := func(f string) error {
+		data, err := os.ReadFile(f)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		mustSolve(t, e, st, client.SolveOpt{})
-		if err := e.Close(); err != nil {
-			t.Fatal(err)
+		for i := 4 * os.Getpagesize(); i < len(data); i++ {
+			data[i] = 'x'
 		}
-		files, err := filepath.Glob(filepath.Join(root, "buildkit/*", name))
-		if err != nil || len(files) != 1 {
-			t.Fatalf("%s: files %q, %v", name, files, err)
-		}
-		if err := os.WriteFile(files[0], bytes.Repeat([]byte("no"), 20000), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		e, err = Open(t.Context(), Options{Root: root})
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if got, err := solve(t.Context(), e, st, client.SolveOpt{}); err != nil || got["bird"] != "wren" {
-			t.Errorf("%s: the next build gives %v, %v", name, got, err)
-		}
-		if err := e.Close(); err != nil {
-			t.Errorf("%s: %v", name, err)
+		return errors.Join(os.WriteFile(f, data, 0o600), os.WriteFile(filepath.Join(root, "lock"), []byte("1\n"), 0o600))
+	}
+	for _, damage := range []struct {
+		name string
+		do   func(file string) error
+	}{
+		{"junk", junk}, {"removed", os.Remove}, {"emptied", cut(0)}, {"cut at 100", cut(100)}, {"cut at 4096", cut(4096)}, {"cut at 8192", cut(8192)}, {"cut at 20000", cut(20000)}, {"overwritten", inside},
+	} {
+		for _, name := range append([]string{cacheDatabase}, databases...) {
+			t.Run(damage.name+" "+name, func(t *testing.T) {
+				e, err := Open(t.Context(), Options{Root: root})
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustSolve(t, e, st, client.SolveOpt{})
+				if err := e.Close(); err != nil {
+					t.Fatal(err)
+				}
+				files, err := filepath.Glob(filepath.Join(root, "buildkit/*", name))
+				if err != nil || len(files) != 1 {
+					t.Fatalf("files %q, %v", files, err)
+				}
+				if err := damage.do(files[0]); err != nil {
+					t.Fatal(err)
+				}
+				var notice string
+				e, err = Open(t.Context(), Options{Root: root, Notice: func(msg string) { notice += msg }})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if told := strings.Contains(notice, "is damaged"); told == (damage.name == "removed" && name == cacheDatabase) {
+					t.Errorf("the user is told %q", notice)
+				}
+				if got, err := solve(t.Context(), e, st, client.SolveOpt{}); err != nil || got["bird"] != "wren" {
+					t.Errorf("the next build gives %v, %v", got, err)
+				}
+				if err := e.Close(); err != nil {
+					t.Error(err)
+				}
+			})
 		}
 	}
 }

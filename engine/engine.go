@@ -59,9 +59,10 @@ type Options struct {
 	// Log gets the engine's own messages, for debugging. nil drops them. There is
 	// one log in a process: the engine that was opened last decides.
 	Log io.Writer
-	// Waiting is told once, after about 200 ms, why Open does not return: another
-	// process has the root. nil waits in silence.
-	Waiting func(msg string)
+	// Notice is told what the user should know of before the build: once, after
+	// about 200 ms, that another process has the root, for which Open waits; and
+	// that the cache was damaged and is empty now. May be nil.
+	Notice func(msg string)
 }
 
 // Engine is a running BuildKit. It is safe for concurrent use.
@@ -129,12 +130,12 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := lockRoot(ctx, root, o.Waiting)
+	lock, err := lockRoot(ctx, root, o.Notice)
 	if err != nil {
 		releaseProcess()
 		return nil, err
 	}
-	s, err := openState(root, runtime, o.MaxDiskBytes, lock.killed)
+	s, err := openState(root, runtime, o, lock.killed)
 	if err != nil {
 		_ = lock.release(!lock.killed)
 		releaseProcess()

@@ -27,7 +27,7 @@ type rootLock struct {
 	killed bool
 }
 
-func lockRoot(ctx context.Context, root string, waiting func(string)) (*rootLock, error) {
+func lockRoot(ctx context.Context, root string, notice func(string)) (*rootLock, error) {
 	l := &rootLock{path: filepath.Join(root, "lock")}
 	l.flock = flock.New(l.path, flock.SetPermissions(0o600))
 	start := time.Now()
@@ -39,9 +39,9 @@ func lockRoot(ctx context.Context, root string, waiting func(string)) (*rootLock
 		if ok {
 			break
 		}
-		if waiting != nil && time.Since(start) >= lockPatient {
-			waiting(fmt.Sprintf("another birdhouse (pid %s) is using %s; waiting", owner(l.path), root))
-			waiting = nil
+		if notice != nil && time.Since(start) >= lockPatient {
+			notice(fmt.Sprintf("another birdhouse (pid %s) is using %s; waiting", owner(l.path), root))
+			notice = nil
 		}
 		select {
 		case <-ctx.Done():

@@ -63,7 +63,7 @@ type state struct {
 
 // openState opens the state of the root, which must be locked. killed says that
 // the last process to use it did not close it.
-func openState(root, runtime string, maxBytes int64, killed bool) (*state, error) {
+func openState(root, runtime string, o Options, killed bool) (*state, error) {
 	base := filepath.Join(root, "buildkit")
 	if err := os.MkdirAll(base, 0o700); err != nil {
 		return nil, err
@@ -80,19 +80,36 @@ func openState(root, runtime string, maxBytes int64, killed bool) (*state, error
 	if err := repair(dir, runtime, killed); err != nil {
 		return nil, err
 	}
-	s, err := tryState(dir, snapshotter, runtime, killed)
+	notice := func(damage error, what string) {
+		msg := fmt.Sprintf("the build cache in %s is damaged (%v); %s", dir, damage, what)
+		logrus.Warn(msg)
+		if o.Notice != nil {
+			o.Notice(msg)
+		}
+	}
+	var s *state
+	err := checkDatabases(dir, killed)
+	if err == nil {
+		var damage error
+		if damage, err = checkCacheDatabase(dir, killed); damage != nil {
+			notice(damage, "what was built before is built again")
+		}
+	}
+	if err == nil {
+		s, err = tryState(dir, snapshotter, runtime, killed)
+	}
 	if isBroken(err) {
 		// A database that lost a race with a power cut. All of it can be built again.
-		logrus.Warnf("the build cache in %s is damaged, starting with an empty one: %v", dir, err)
+		notice(err, "starting with an empty one")
 		if err := os.RemoveAll(dir); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("removing the damaged build cache: %w; remove %s yourself", err, dir)
 		}
 		s, err = tryState(dir, snapshotter, runtime, killed)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.limit = diskLimit(maxBytes, root)
+	s.limit = diskLimit(o.MaxDiskBytes, root)
 	s.killed = killed
 	return s, nil
 }
@@ -121,9 +138,6 @@ func overlaySupported(dir string) error {
 	}
 	return nil
 }
-
-// errDatabase is a panic of the database library on a file that makes no sense.
-var errDatabase = errors.New("opening a database")
 
 func isBroken(err error) bool {
 	return errors.Is(err, errDatabase) || errors.Is(err, bolterrors.ErrInvalid) ||
@@ -249,7 +263,7 @@ func tryState(dir, snapshotter, runtime string, killed bool) (_ *state, err erro
 	if err := s.workers.Add(nativeWorker{w}); err != nil {
 		return nil, err
 	}
-	s.cacheStore, err = bboltcachestorage.NewStore(filepath.Join(dir, "cache.db"))
+	s.cacheStore, err = bboltcachestorage.NewStore(filepath.Join(dir, cacheDatabase))
 	if err != nil {
 		return nil, err
 	}

@@ -164,7 +164,7 @@ func build(cmd *cobra.Command, f buildFlags) (err error) {
 		}
 	}
 
-	f.builder.Engine.Waiting = progress.Notice(os.Stderr, mode)
+	f.builder.Engine.Notice = progress.Notice(os.Stderr, mode)
 	if f.debug {
 		f.builder.Engine.Log = os.Stderr
 	}
