@@ -94,7 +94,6 @@ type build struct {
 	epoch    time.Time
 	// target is a stage to stop at, "" for the image.
 	target  string
-	mirror  catalog.Mirror
 	project *project
 }
 
