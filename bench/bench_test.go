@@ -48,6 +48,8 @@ const (
 type world struct {
 	registry string
 	frontend string
+	// dockerfile is the Dockerfile frontend as an image, as a syntax line names it.
+	dockerfile string
 	// bases by digest, for the Dockerfile, ko, and birdhouse with a catalog.
 	goBase, static plan.Base
 	goRef, run     string
@@ -56,8 +58,6 @@ type world struct {
 	mirror         string
 	lock           string
 	birdhouse      string
-	// daemon is the one of the warm cases.
-	daemon *harness.BuildKit
 }
 
 // contestant is a way to build and push the program.
@@ -82,12 +82,13 @@ func contestants() []contestant {
 					"--opt", "context:"+w.goBase.String()+"=docker-image://"+w.goRef,
 					"--opt", "context:"+w.static.String()+"=docker-image://"+w.run)...)
 			}},
-		{name: "Dockerfile", note: "bench/testdata/Dockerfile: `buildctl build --frontend dockerfile.v0`, the frontend inside the daemon, bases from the registry by digest",
+		{name: "Dockerfile, `# syntax`", note: "bench/testdata/Dockerfile with BuildKit's own Dockerfile frontend as an image, which is what a `# syntax` line does; bases from the registry by digest",
 			command: func(t *testing.T, w *world, b *harness.BuildKit, _, dir, image string) *exec.Cmd {
-				return b.Buildctl(t, append([]string{"build", "--frontend", "dockerfile.v0",
-					"--local", "context=" + dir, "--local", "dockerfile=" + filepath.Join(harness.Root(t), "bench", "testdata"),
-					"--opt", "build-arg:GO=" + w.goRef, "--opt", "build-arg:STATIC=" + w.run,
-					"--output", "type=image,push=true,name=" + image}, w.secrets...)...)
+				return b.Buildctl(t, append(w.dockerfileBuild(t, dir, image), "--frontend", "gateway.v0", "--opt", "source="+w.dockerfile)...)
+			}},
+		{name: "Dockerfile", note: "the same file with the frontend that is compiled into the daemon, which needs no container of its own",
+			command: func(t *testing.T, w *world, b *harness.BuildKit, _, dir, image string) *exec.Cmd {
+				return b.Buildctl(t, append(w.dockerfileBuild(t, dir, image), "--frontend", "dockerfile.v0")...)
 			}},
 		{name: "ko", note: "v0.19.1, no SBOM, base from the registry by digest; the compiler is on the machine already, and there is no test, check or sandbox around the build", daemonless: true,
 			command: func(t *testing.T, w *world, _ *harness.BuildKit, state, dir, image string) *exec.Cmd {
@@ -99,19 +100,35 @@ func contestants() []contestant {
 					"GOFLAGS=-modcacherw", "GOTOOLCHAIN=local", "PATH="+filepath.Join(w.goroot, "bin")+":"+os.Getenv("PATH"), "DOCKER_CONFIG="+t.TempDir())
 				return cmd
 			}},
-		{name: "birdhouse build", note: "the command, with no daemon; the whole process, starting its engine and stopping it", daemonless: true,
+		{name: "birdhouse build --addr", note: "the command on a daemon, the frontend inside the command",
+			command: func(t *testing.T, w *world, b *harness.BuildKit, state, dir, image string) *exec.Cmd {
+				return w.command(t, "--root", state, "build", "--addr", b.Address, "--progress", "plain", "--push", "-t", image, dir)
+			}},
+		{name: "birdhouse build", note: "the command with no daemon; the whole process, with the start and the end of its engine", daemonless: true,
 			command: func(t *testing.T, w *world, _ *harness.BuildKit, state, dir, image string) *exec.Cmd {
-				cmd := exec.Command(w.birdhouse, "--root", state, "build", "--progress", "plain", "--push", "-t", image, dir)
-				cmd.Env = append(os.Environ(), "BIRDHOUSE_CATALOG="+w.lock, "DOCKER_CONFIG="+t.TempDir(), "BUILDKIT_HOST=")
-				return cmd
+				return w.command(t, "--root", state, "build", "--progress", "plain", "--push", "-t", image, dir)
 			}},
 	}
+}
+
+// command is the birdhouse command, with the catalog that all use.
+func (w *world) command(t *testing.T, args ...string) *exec.Cmd {
+	cmd := exec.Command(w.birdhouse, args...)
+	cmd.Env = append(os.Environ(), "BIRDHOUSE_CATALOG="+w.lock, "DOCKER_CONFIG="+t.TempDir(), "BUILDKIT_HOST=")
+	return cmd
 }
 
 func (w *world) gateway(dir, image string) []string {
 	return append([]string{"build", "--frontend", "gateway.v0", "--opt", "source=" + w.frontend,
 		"--local", "context=" + dir, "--local", "dockerfile=" + dir, "--opt", "filename=birdhouse.yaml",
 		"--opt", "build-arg:BIRDHOUSE_DEBIAN_MIRROR=" + w.mirror,
+		"--output", "type=image,push=true,name=" + image}, w.secrets...)
+}
+
+func (w *world) dockerfileBuild(t *testing.T, dir, image string) []string {
+	return append([]string{"build",
+		"--local", "context=" + dir, "--local", "dockerfile=" + filepath.Join(harness.Root(t), "bench", "testdata"),
+		"--opt", "build-arg:GO=" + w.goRef, "--opt", "build-arg:STATIC=" + w.run,
 		"--output", "type=image,push=true,name=" + image}, w.secrets...)
 }
 
@@ -148,17 +165,22 @@ func TestBench(t *testing.T) {
 		}
 	}
 
-	// Each has its own copy of the project and its own image, so that nobody's
-	// transfer or push is done by somebody else.
-	w.daemon = harness.Buildkitd(t)
-	type place struct{ state, dir, image string }
+	// Each has a daemon, a copy of the project and an image of its own, so that
+	// nobody finds what somebody else has built, transferred or pushed.
+	type place struct {
+		daemon            *harness.BuildKit
+		state, dir, image string
+	}
 	places := map[string]place{}
 	build := func(c contestant) time.Duration {
 		p := places[c.name]
-		return run(t, c.command(t, w, w.daemon, p.state, p.dir, p.image))
+		return run(t, c.command(t, w, p.daemon, p.state, p.dir, p.image))
 	}
 	for i, c := range all {
-		p := place{state(t), filepath.Join(t.TempDir(), "app"), fmt.Sprintf("%s/warm%d/app:latest", w.registry, i)}
+		p := place{state: state(t), dir: filepath.Join(t.TempDir(), "app"), image: fmt.Sprintf("%s/warm%d/app:latest", w.registry, i)}
+		if !c.daemonless {
+			p.daemon = harness.Buildkitd(t)
+		}
 		if c.name == "ko" {
 			p.image = strings.TrimSuffix(p.image, ":latest")
 		}
@@ -184,7 +206,11 @@ func TestBench(t *testing.T) {
 	table := report(t, w, m, all)
 	t.Log("\n" + table)
 	if *out != "" {
-		if err := os.WriteFile(filepath.Join(harness.Root(t), *out), []byte(table), 0o644); err != nil {
+		path := *out
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(harness.Root(t), path)
+		}
+		if err := os.WriteFile(path, []byte(table), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -202,6 +228,7 @@ func newWorld(t *testing.T) *world {
 	w.goBase = plan.Base{Image: "go", Version: goVersion(t, w), Variant: "build"}
 	b := harness.SharedBuildkitd(t)
 	w.frontend = harness.FrontendImage(t, b, w.registry)
+	w.dockerfile = dockerfileFrontend(t, w.registry)
 	w.goRef = pushBase(t, b, w.registry, w.goBase)
 	w.run = pushBase(t, b, w.registry, w.static)
 
@@ -218,8 +245,7 @@ func newWorld(t *testing.T) *world {
 
 // goVersion is the version that birdhouse takes for the program.
 func goVersion(t *testing.T, w *world) string {
-	cmd := exec.Command(w.birdhouse, "plan", "--format", "json", project(t))
-	cmd.Env = append(os.Environ(), "BIRDHOUSE_CATALOG="+w.lock)
+	cmd := w.command(t, "plan", "--format", "json", project(t))
 	cmd.Stderr = os.Stderr
 	text, err := cmd.Output()
 	if err != nil {
