@@ -1,0 +1,323 @@
+package e2e_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
+
+	"github.com/birdhouse-build/birdhouse/internal/harness"
+)
+
+// A module in a git repository that only an SSH key opens. The forge is a web
+// server that says where the repository is, on port 443, and an SSH server on
+// port 22, as GOPRIVATE's hosts are: they and the build have a network of their
+// own with nothing but a loopback interface, so that this machine's ports are left
+// alone and it is certain that nothing else is asked.
+func TestGoPrivateSSH(t *testing.T) {
+	const host, repository, mod = "code.corp.example.test", "/team/lib", "code.corp.example.test/team/lib"
+	dir := sample(t, "go/private-ssh")
+	repositories := t.TempDir()
+	write(t, filepath.Join(dir, "go.sum"), bareRepository(t, filepath.Join(repositories, repository), mod, "v1.0.0"))
+	agent, key := sshAgent(t)
+	certificate, bundle := serverCertificate(t, host)
+	env := []string{"HOME=" + t.TempDir(), "SSL_CERT_FILE=" + trusting(t, bundle)}
+	name := imageName(t) + ":" + unheard()
+
+	// What the build needs of the outside, it has after this: without the agent it
+	// fails, but not before the bases are there.
+	buildGo(t, sample(t, "go/hello"))
+	build := func(flags ...string) *exec.Cmd {
+		args := append([]string{"build", "-t", name, "--progress=plain", "--add-host", host + ":127.0.0.1", dir}, flags...)
+		return with(birdhouse(t, args...), env...)
+	}
+	out := harness.RunFails(t, build())
+	for _, want := range []string{"ssh", "birdhouse.yaml"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("nothing says %q:\n%s", want, out)
+		}
+	}
+	notStored(t, name)
+
+	git := &gitServer{root: repositories, key: key, host: newHostKey(t)}
+	empty := build("--ssh", "default="+startAgent(t))
+	open := build("--ssh", "default="+agent)
+	var refused, built []byte
+	err := alone(func() error {
+		l, err := net.Listen("tcp", "127.0.0.1:22")
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		web, err := tls.Listen("tcp", "127.0.0.1:443", &tls.Config{Certificates: []tls.Certificate{certificate}})
+		if err != nil {
+			return err
+		}
+		defer web.Close()
+		go git.serve(l)
+		go func() {
+			_ = http.Serve(web, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprintf(w, `<meta name="go-import" content="%s git https://%[1]s">`, mod)
+			}))
+		}()
+		// An agent without the key is refused.
+		if refused, err = empty.CombinedOutput(); err == nil {
+			return fmt.Errorf("without the key it was built:\n%s", refused)
+		}
+		if built, err = open.CombinedOutput(); err != nil {
+			return fmt.Errorf("%w\n%s", err, built)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(refused, []byte("Permission denied (publickey)")) || !bytes.Contains(refused, []byte("--ssh default")) {
+		t.Errorf("that the key was refused is not said:\n%s", refused)
+	}
+	if git.fetched.Load() == 0 {
+		t.Errorf("the repository was not fetched:\n%s", built)
+	}
+	if got := answer(t, name, nil); got != "from a repository" {
+		t.Errorf("the program prints %q", got)
+	}
+	goSample{name: "ssh"}.check(t, stored(t, name, ""), "amd64")
+}
+
+// alone runs f, and the processes that it starts, in a network namespace that has
+// a loopback interface alone.
+func alone(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine, and with it the
+		// namespace.
+		runtime.LockOSThread()
+		done <- func() error {
+			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+				return fmt.Errorf("making a network namespace: %w", err)
+			}
+			s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			defer unix.Close(s)
+			lo, err := unix.NewIfreq("lo")
+			if err != nil {
+				return err
+			}
+			lo.SetUint16(unix.IFF_UP)
+			if err := unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, lo); err != nil {
+				return fmt.Errorf("starting the loopback interface: %w", err)
+			}
+			return f()
+		}()
+	}()
+	return <-done
+}
+
+// bareRepository makes a git repository with a module of one version and returns
+// its lines for go.sum.
+func bareRepository(t *testing.T, bare, path, version string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "go.mod"), "module "+path+"\n\ngo 1.25\n")
+	write(t, filepath.Join(dir, "lib.go"), "// Package lib has a text.\npackage lib\n\n// Text is a text.\nconst Text = \"from a repository\"\n")
+	sum := goSum(t, dir, path, version)
+	for _, args := range [][]string{
+		{"-C", dir, "init", "-q", "-b", "main"},
+		{"-C", dir, "add", "."},
+		{"-C", dir, "-c", "user.name=t", "-c", "user.email=t@example.test", "commit", "-q", "-m", "first"},
+		{"-C", dir, "tag", version},
+		{"clone", "-q", "--bare", dir, bare},
+	} {
+		harness.Run(t, exec.Command("git", args...))
+	}
+	return sum
+}
+
+// startAgent starts an ssh-agent with no keys and returns its socket.
+func startAgent(t *testing.T) string {
+	t.Helper()
+	// A Unix socket's path is short.
+	dir, err := os.MkdirTemp("", "bh-agent-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(dir, "s")
+	cmd := exec.Command("ssh-agent", "-D", "-a", socket)
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("starting ssh-agent: %v: run `make setup`", err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		_ = os.RemoveAll(dir)
+	})
+	for range 500 {
+		if c, err := net.Dial("unix", socket); err == nil {
+			c.Close()
+			return socket
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("ssh-agent does not listen")
+	return ""
+}
+
+// sshAgent starts an agent with a new key and returns its socket and the key.
+func sshAgent(t *testing.T) (socket string, key ssh.PublicKey) {
+	t.Helper()
+	socket = startAgent(t)
+	file := filepath.Join(t.TempDir(), "id")
+	harness.Run(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", file))
+	add := exec.Command("ssh-add", "-q", file)
+	add.Env = append(os.Environ(), "SSH_AUTH_SOCK="+socket)
+	harness.Run(t, add)
+	text, err := os.ReadFile(file + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key, _, _, _, err = ssh.ParseAuthorizedKey(text); err != nil {
+		t.Fatal(err)
+	}
+	return socket, key
+}
+
+// serverCertificate is a certificate that signs itself, for a host, and its PEM.
+func serverCertificate(t *testing.T, host string) (tls.Certificate, []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
+	}
+	raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}, certificatePEM(raw)
+}
+
+func certificatePEM(raw []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})
+}
+
+// gitServer serves the repositories below root to the owner of key, over SSH.
+type gitServer struct {
+	root    string
+	key     ssh.PublicKey
+	host    ssh.Signer
+	fetched atomic.Int32
+}
+
+func (g *gitServer) serve(l net.Listener) {
+	config := &ssh.ServerConfig{
+		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			if !bytes.Equal(key.Marshal(), g.key.Marshal()) {
+				return nil, errors.New("unknown key")
+			}
+			return nil, nil
+		},
+	}
+	config.AddHostKey(g.host)
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go g.connection(conn, config)
+	}
+}
+
+// newHostKey is a key for an SSH server.
+func newHostKey(t *testing.T) ssh.Signer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+func (g *gitServer) connection(conn net.Conn, config *ssh.ServerConfig) {
+	defer conn.Close()
+	server, channels, requests, err := ssh.NewServerConn(conn, config)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	go ssh.DiscardRequests(requests)
+	for c := range channels {
+		if c.ChannelType() != "session" || server.User() != "git" {
+			_ = c.Reject(ssh.Prohibited, "git alone")
+			continue
+		}
+		channel, requests, err := c.Accept()
+		if err != nil {
+			return
+		}
+		go g.session(channel, requests)
+	}
+}
+
+func (g *gitServer) session(channel ssh.Channel, requests <-chan *ssh.Request) {
+	defer channel.Close()
+	for r := range requests {
+		var command struct{ Text string }
+		path, ok := "", false
+		if r.Type == "exec" && ssh.Unmarshal(r.Payload, &command) == nil {
+			path, ok = strings.CutPrefix(command.Text, "git-upload-pack '")
+		}
+		if !ok {
+			_ = r.Reply(r.Type == "env", nil)
+			continue
+		}
+		_ = r.Reply(true, nil)
+		g.fetched.Add(1)
+		cmd := exec.Command("git", "upload-pack", filepath.Join(g.root, filepath.Clean("/"+strings.TrimSuffix(path, "'"))))
+		cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			return
+		}
+		go func() {
+			_, _ = io.Copy(in, channel)
+			_ = in.Close()
+		}()
+		status := struct{ Code uint32 }{}
+		if err := cmd.Run(); err != nil {
+			status.Code = 1
+		}
+		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(&status))
+		return
+	}
+}
