@@ -84,6 +84,9 @@ func OpenStore(dir string) (*Store, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return s.write(ocispecs.ImageIndexFile, emptyIndex())
 		}
+		if err == nil {
+			_, err = s.index() // better known before a build than after it
+		}
 		return err
 	})
 	if err != nil {
@@ -420,11 +423,11 @@ func emptyIndex() ocispecs.Index {
 func (s *Store) index() (ocispecs.Index, error) {
 	data, err := os.ReadFile(s.path(ocispecs.ImageIndexFile))
 	if err != nil {
-		return ocispecs.Index{}, fmt.Errorf("reading image store: %w", err)
+		return ocispecs.Index{}, err
 	}
 	var idx ocispecs.Index
 	if err := json.Unmarshal(data, &idx); err != nil {
-		return ocispecs.Index{}, fmt.Errorf("reading image store: %s: %w", s.path(ocispecs.ImageIndexFile), err)
+		return ocispecs.Index{}, fmt.Errorf("%s is damaged: %w; remove it, and build or pull the images again", s.path(ocispecs.ImageIndexFile), err)
 	}
 	return idx, nil
 }
@@ -521,7 +524,7 @@ func (s *Store) document(d ocispecs.Descriptor) ([]byte, error) {
 		return nil, err
 	}
 	if info.Size() != d.Size {
-		return nil, fmt.Errorf("%s has %d bytes, not %d: the image store is damaged", d.Digest, info.Size(), d.Size)
+		return nil, s.damaged(d, fmt.Sprintf("has %d bytes, not %d", info.Size(), d.Size))
 	}
 	h, err := v1.NewHash(d.Digest.String())
 	if err != nil {
@@ -532,13 +535,17 @@ func (s *Store) document(d ocispecs.Descriptor) ([]byte, error) {
 		return nil, err
 	}
 	if got := d.Digest.Algorithm().FromBytes(data); got != d.Digest {
-		return nil, fmt.Errorf("%s has the content of %s: the image store is damaged", d.Digest, got)
+		return nil, s.damaged(d, fmt.Sprintf("has the content of %s", got))
 	}
 	return data, nil
 }
 
 func (s *Store) blob(d digest.Digest) string {
 	return filepath.Join(s.dir, ocispecs.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
+}
+
+func (s *Store) damaged(d ocispecs.Descriptor, how string) error {
+	return fmt.Errorf("the image store is damaged: %s %s; remove it, and build or pull the image again", s.blob(d.Digest), how)
 }
 
 // complete says whether all that d refers to is there.
@@ -554,7 +561,7 @@ func (s *Store) complete(d ocispecs.Descriptor, depth int) error {
 		return fmt.Errorf("%s %s is missing", d.MediaType, d.Digest)
 	}
 	if info.Size() != d.Size {
-		return fmt.Errorf("%s has %d bytes, not %d", d.Digest, info.Size(), d.Size)
+		return s.damaged(d, fmt.Sprintf("has %d bytes, not %d", info.Size(), d.Size))
 	}
 	children, err := s.children(d)
 	if err != nil {

@@ -155,14 +155,32 @@ func TestStoreDamaged(t *testing.T) {
 	data[10] ^= 1
 	require.NoError(t, os.WriteFile(s.blob(d.Digest), data, 0o644))
 	_, err = s.Image("app", nil)
-	assert.ErrorContains(t, err, "the image store is damaged")
+	assert.ErrorContains(t, err, "the image store is damaged: "+s.blob(d.Digest))
 	require.NoError(t, os.WriteFile(filepath.Join(s.Dir(), "index.json"), []byte("{"), 0o644))
 	_, err = s.List()
-	assert.ErrorContains(t, err, "index.json")
+	assert.ErrorContains(t, err, "index.json is damaged")
+	assert.ErrorContains(t, err, "remove it")
+	_, err = OpenStore(s.Dir())
+	assert.ErrorContains(t, err, "index.json is damaged")
 	require.NoError(t, w.Close())
 	_, err = s.GC()
 	assert.Error(t, err, "nothing is deleted when it is not known what is in use")
 	assert.FileExists(t, s.blob(d.Digest))
+}
+
+func TestStoreRepairsWhatIsCutShort(t *testing.T) {
+	s, w := openStore(t)
+	img := small(t, "amd64", "a")
+	d := put(t, w, img)
+	require.NoError(t, w.Tag(d, "app"))
+	require.NoError(t, os.Truncate(s.blob(d.Digest), 10))
+	_, err := s.Image("app", nil)
+	require.ErrorContains(t, err, "has 10 bytes")
+	require.ErrorContains(t, w.Tag(d, "app"), "has 10 bytes")
+	require.NoError(t, w.Tag(put(t, w, img), "app"))
+	_, err = s.Image("app", nil)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
 }
 
 // tagInStore is what the processes of TestStoreConcurrentTags do.

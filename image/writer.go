@@ -77,6 +77,14 @@ func (i ingest) Writer(ctx context.Context, opts ...content.WriterOpt) (content.
 			return nil, err
 		}
 	}
+	// A disk that was full, or a machine that lost its power, may have left less.
+	if d := o.Desc; d.Digest != "" && d.Size > 0 {
+		if info, err := i.Store.Info(ctx, d.Digest); err == nil && info.Size != d.Size {
+			if err := i.Store.Delete(ctx, d.Digest); err != nil {
+				return nil, fmt.Errorf("replacing damaged %s: %w", d.Digest, err)
+			}
+		}
+	}
 	return i.Store.Writer(ctx, append(opts, content.WithRef(i.prefix+o.Ref))...)
 }
 
