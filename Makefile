@@ -117,7 +117,7 @@ setup-unit:
 # packages do so at once.
 .PHONY: test
 test: setup build lint check-generated test-race tools ## everything: lint, unit tests with -race, real engines and clients
-	$(BIN)/gotestsum --format pkgname-and-test-fails --hide-summary=skipped -- -p 2 -timeout 25m ./...
+	$(BIN)/gotestsum --format pkgname-and-test-fails --hide-summary=skipped -- -p 2 -timeout 60m ./...
 	@echo 'PASS: lint, generated files, unit tests with the race detector, tests with real engines and clients'
 
 .PHONY: test-short
