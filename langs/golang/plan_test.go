@@ -531,9 +531,10 @@ func (l linked) Open(name string) (fs.File, error) {
 }
 
 func TestFilesThatCannotBeRead(t *testing.T) {
-	for _, name := range []string{"go.mod", "go.sum", "main.go", "lib/lib.go", ".go-version"} {
+	for _, name := range []string{"go.mod", "go.sum", "main.go", "more.go", "lib/lib.go", ".go-version"} {
 		t.Run(name, func(t *testing.T) {
-			project := files("go.mod", gomod("go 1.25"), "go.sum", "", "main.go", program, "lib/lib.go", "package lib\n", ".go-version", "1.26.7\n")
+			project := files("go.mod", gomod("go 1.25"), "go.sum", "", "main.go", program, "more.go", "package main\n", "lib/lib.go", "package lib\n", ".go-version", "1.26.7\n")
+			project[name].Mode |= fs.ModeSymlink
 			r := planFor(t, "language: go\n", linked{project, name}, "")
 			require.Nil(t, r.plan)
 			require.Equal(t, name+": the file cannot be read: it is a link out of the project\n1 problem, nothing was built\n", r.text)

@@ -255,6 +255,9 @@ func (s *sources) walk(m *module) tree {
 				t.tests++
 			case strings.HasSuffix(n, ".go"):
 				code = true
+				if e.Type()&fs.ModeSymlink != 0 {
+					_, _ = s.read(path.Join(dir, n)) // for problems
+				}
 			}
 		}
 		if code {
