@@ -205,13 +205,65 @@ func share[T any](start func(testing.TB) (T, func() error)) func(testing.TB) T {
 	}
 }
 
-// stateDir makes a folder for a daemon's state. Its path is short, since a Unix
-// socket's may have 107 bytes.
+// stateDir makes a folder for a daemon's state, locked while this process lives.
+// Its path is short, since a Unix socket's may have 107 bytes. What processes that
+// were killed left behind is removed first.
 func stateDir(t testing.TB, name string) string {
 	t.Helper()
+	// Nobody sweeps between the making of a folder and its lock.
+	unlock, err := lock(filepath.Join(os.TempDir(), "birdhouse-tests.lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	if err := sweep(); err != nil {
+		t.Fatal(err)
+	}
 	dir, err := os.MkdirTemp("", "bh-"+name+"-")
 	if err != nil {
 		t.Fatal(err)
 	}
+	release, err := lock(stateLock(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A lock that nothing refers to is let go of when it is collected.
+	held.Lock()
+	defer held.Unlock()
+	held.locks = append(held.locks, release)
 	return dir
+}
+
+// held are the locks of this process's state folders.
+var held struct {
+	sync.Mutex
+	locks []func()
+}
+
+// stateLock is the file of a state folder that its process has locked. The kernel
+// lets go of it when the process ends, however that is.
+func stateLock(dir string) string { return filepath.Join(dir, "lock") }
+
+// sweep removes the state folders whose process has ended.
+func sweep() error {
+	locks, err := filepath.Glob(stateLock(filepath.Join(os.TempDir(), "bh-*")))
+	if err != nil {
+		return err
+	}
+	for _, path := range locks {
+		l := flock.New(path)
+		free, err := l.TryLock()
+		if err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("locking %s: %w", path, err)
+		}
+		if !free {
+			continue
+		}
+		err = removeState(filepath.Dir(path))
+		_ = l.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

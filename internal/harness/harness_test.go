@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/crane"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
+	"golang.org/x/sys/unix"
 
 	"github.com/birdhouse-build/birdhouse/catalog"
 )
@@ -169,6 +170,31 @@ func TestSharedBuildkitdIsOne(t *testing.T) {
 	first := SharedBuildkitd(t)
 	if second := SharedBuildkitd(t); second != first {
 		t.Errorf("two daemons: %s and %s", first.Address, second.Address)
+	}
+}
+
+// TestSweep leaves state with something mounted in it, as a killed test does, and
+// checks that the next daemon's start removes it, and no state in use.
+func TestSweep(t *testing.T) {
+	needs(t)
+	t.Setenv("TMPDIR", t.TempDir())
+	used := stateDir(t, "used")
+	left := filepath.Join(os.TempDir(), "bh-left-1")
+	if err := os.MkdirAll(filepath.Join(left, "root"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(stateLock(left), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("none", filepath.Join(left, "root"), "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	stateDir(t, "next")
+	if exists(left) {
+		t.Errorf("%s is still there", left)
+	}
+	if !exists(used) {
+		t.Errorf("%s is gone, and is in use", used)
 	}
 }
 
