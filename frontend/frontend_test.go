@@ -381,6 +381,30 @@ func TestSubrequests(t *testing.T) {
 	}
 }
 
+// An edit of the descriptor compiles nothing: it is no part of the program.
+func TestDescriptorIsNoSource(t *testing.T) {
+	f := &fake{files: sample(t, "go/hello")}
+	if _, err := build(t, f); err != nil {
+		t.Fatal(err)
+	}
+	var found bool
+	for _, dt := range f.solved[0].Def {
+		op := &pb.Op{}
+		if err := op.UnmarshalVT(dt); err != nil {
+			t.Fatal(err)
+		}
+		if s := op.GetSource(); s != nil && s.Identifier == "local://context" && s.Attrs[pb.AttrIncludePatterns] == "" {
+			found = true
+			if !strings.Contains(s.Attrs[pb.AttrExcludePatterns], `"birdhouse.yaml"`) {
+				t.Errorf("the sources are all but %s", s.Attrs[pb.AttrExcludePatterns])
+			}
+		}
+	}
+	if !found {
+		t.Error("no sources in the graph")
+	}
+}
+
 // No secret's content and no machine setting is part of a graph.
 func TestMirrorIsNoKey(t *testing.T) {
 	keys := func(mirror string) []string {

@@ -52,10 +52,11 @@ func (b *build) openProject(ctx context.Context, patterns []string) (*project, e
 		return nil, err
 	}
 	source := &birdllb.Local{
-		Context: b.ui.MainContext,
-		Ignore:  b.ui.DockerIgnorePatterns,
-		Remote:  remote,
-		Build:   b.ui.BuildPlatforms[0],
+		Context:    b.ui.MainContext,
+		Ignore:     b.ui.DockerIgnorePatterns,
+		Remote:     remote,
+		Descriptor: path.Clean(b.opts["filename"]),
+		Build:      b.ui.BuildPlatforms[0],
 	}
 	st, err := source.State(ctx, patterns, nil, "load the project's manifests")
 	if err != nil {

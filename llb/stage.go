@@ -253,12 +253,18 @@ type Local struct {
 	// state of its own (a git repository, an archive), to which Context's
 	// options do not apply.
 	Remote bool
+	// Descriptor is the descriptor's path in the context. It is no part of the
+	// program: an edit of it is no reason to compile.
+	Descriptor string
 	// Build is as in Options.
 	Build ocispecs.Platform
 }
 
 // State implements Source.
 func (l *Local) State(ctx context.Context, include, exclude []string, name string) (llb.State, error) {
+	if len(include) == 0 && l.Descriptor != "" {
+		exclude = append(slices.Clone(exclude), l.Descriptor)
+	}
 	var opts []llb.LocalOption
 	if !l.Remote {
 		opts = append(opts, llb.WithCustomName("[internal] "+name))
