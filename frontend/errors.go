@@ -14,6 +14,9 @@ import (
 	gwpb "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/grpcerrors"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 	birdllb "github.com/birdhouse-build/birdhouse/llb"
@@ -195,3 +198,13 @@ func (e *stepError) Error() string {
 }
 
 func (e *stepError) Unwrap() error { return e.cause }
+
+// GRPCStatus is what goes over the wire: without it, that would be the cause's
+// own status, with the cause's message.
+func (e *stepError) GRPCStatus() *status.Status {
+	code := codes.Unknown
+	if st, ok := grpcerrors.AsGRPCStatus(e.cause); ok && st != nil {
+		code = st.Code()
+	}
+	return status.New(code, e.Error())
+}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/containerd/platforms"
@@ -95,6 +96,7 @@ type build struct {
 	// target is a stage to stop at, "" for the image.
 	target  string
 	project *project
+	marshal sync.Mutex
 }
 
 // read reads the descriptor.
@@ -374,7 +376,10 @@ func proxy(args map[string]string) *llb.ProxyEnv {
 
 // evaluate solves a state. Its errors say which step failed and what to try.
 func (b *build) evaluate(ctx context.Context, st llb.State) (gwclient.Reference, error) {
+	// Graphs of one build share operations, which marshalling sorts in place.
+	b.marshal.Lock()
 	def, err := st.Marshal(ctx, llb.WithCaps(b.client.BuildOpts().LLBCaps))
+	b.marshal.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("marshalling the build graph: %w", err)
 	}

@@ -21,6 +21,7 @@ import (
 	gwpb "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/grpcerrors"
 	"github.com/moby/patternmatcher"
 	digest "github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
@@ -75,7 +76,7 @@ func (f *fake) Warn(_ context.Context, _ digest.Digest, msg string, _ gwclient.W
 	return nil
 }
 
-func (f *fake) Solve(_ context.Context, req gwclient.SolveRequest) (*gwclient.Result, error) {
+func (f *fake) Solve(ctx context.Context, req gwclient.SolveRequest) (*gwclient.Result, error) {
 	ref := &fakeRef{files: fstest.MapFS{}}
 	recorded := false
 	for _, dt := range req.Definition.Def {
@@ -92,7 +93,7 @@ func (f *fake) Solve(_ context.Context, req gwclient.SolveRequest) (*gwclient.Re
 			if len(places) != 1 {
 				return nil, fmt.Errorf("%s has %d places in the descriptor", description["birdhouse.step"], len(places))
 			}
-			return nil, &errdefs.SolveError{Solve: &errdefs.Solve{Description: description}, Err: f.why}
+			return nil, sent(ctx, &errdefs.SolveError{Solve: &errdefs.Solve{Description: description}, Err: f.why})
 		}
 		s := op.GetSource()
 		if s == nil || !strings.HasPrefix(s.Identifier, "local://") {
@@ -139,6 +140,11 @@ func selected(files fstest.MapFS, attrs map[string]string) (fstest.MapFS, error)
 		}
 	}
 	return out, nil
+}
+
+// sent is an error as the other side of a connection sees it.
+func sent(ctx context.Context, err error) error {
+	return grpcerrors.FromGRPC(grpcerrors.ToGRPC(ctx, err))
 }
 
 type fakeRef struct{ files fstest.MapFS }
@@ -462,13 +468,16 @@ func TestStepErrors(t *testing.T) {
 			if err == nil {
 				t.Fatal("it was built")
 			}
-			for _, want := range test.wants {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("the message lacks %q:\n%s", want, err)
+			// The frontend's client sees what comes back through the daemon.
+			for _, err := range []error{err, sent(t.Context(), err), sent(t.Context(), fmt.Errorf("more: %w", err))} {
+				for _, want := range test.wants {
+					if !strings.Contains(err.Error(), want) {
+						t.Errorf("the message lacks %q:\n%s", want, err)
+					}
 				}
-			}
-			if strings.Contains(err.Error(), "hush") {
-				t.Errorf("the message has the mirror's password:\n%s", err)
+				if strings.Contains(err.Error(), "hush") {
+					t.Errorf("the message has the mirror's password:\n%s", err)
+				}
 			}
 		})
 	}
