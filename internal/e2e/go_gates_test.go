@@ -129,6 +129,7 @@ func around() {
 var smokeCases = []struct {
 	name, smoke string
 	says, fails []string
+	env         []string
 }{
 	{name: "port", smoke: "smoke: {port: 8080}", says: []string{"port 8080 was open"}},
 	{name: "port of expose", smoke: "expose: [8080]\nsmoke: {path: /x, output: ready to serve /x}", says: []string{"GET /x on port 8080 answered 200"}},
@@ -136,8 +137,8 @@ var smokeCases = []struct {
 	{name: "arguments", smoke: "smoke: {args: [version], output: prober 1.0}", says: []string{"the program ended with exit code 0"}},
 	{name: "exit code", smoke: "smoke: {args: [leave], exit: 3, output: leaving early}", says: []string{"the program ended with exit code 3"}},
 	{name: "user", smoke: "smoke: {args: [around], output: \"user 65532:65532\\n\"}"},
-	{name: "environment", smoke: "env: {MODE: image}\nsmoke: {args: [around], output: \"MODE=image\\n\"}"},
-	{name: "environment of the check", smoke: "env: {MODE: image}\nsmoke: {args: [around], env: {MODE: check}, output: \"MODE=check\\n\"}"},
+	{name: "environment", smoke: "env: {MODE: image}\nsmoke: {args: [around], output: \"MODE=image\\n\"}", env: []string{"MODE=image"}},
+	{name: "environment of the check", smoke: "env: {MODE: image}\nsmoke: {args: [around], env: {MODE: check}, output: \"MODE=check\\n\"}", env: []string{"MODE=image"}},
 	{name: "loopback alone, nothing writable", smoke: "volumes: [/data]\nsmoke:\n  args: [around]\n" +
 		"  output: \"interface lo\\nwrite / false\\nwrite /app false\\nwrite /etc false\\nwrite /home/nonroot false\\nwrite /tmp true\\nwrite /data true\\n\""},
 
@@ -169,7 +170,7 @@ func TestGoSmokeGate(t *testing.T) {
 						t.Errorf("the build does not say %q:\n%s", want, out)
 					}
 				}
-				goSample{name: "prober"}.check(t, stored(t, name, ""), "amd64")
+				goSample{name: "prober", env: c.env}.check(t, stored(t, name, ""), "amd64")
 				return
 			}
 			out := harness.RunFails(t, birdhouse(t, args...))

@@ -40,6 +40,8 @@ type goSample struct {
 	version string
 	// settings are what `go version -m` must say besides.
 	settings map[string]string
+	// env are variables that the image has besides its base's.
+	env []string
 	// says must be in the build's output, not what must not.
 	says, not []string
 }
@@ -156,6 +158,7 @@ func (s goSample) check(t *testing.T, img v1.Image, arch string) {
 	if cgo {
 		env = append(env, "LANG=C.UTF-8")
 	}
+	env = append(env, s.env...)
 	if !slices.Equal(config.Config.Env, env) {
 		t.Errorf("the image has the environment %q, want %q", config.Config.Env, env)
 	}
