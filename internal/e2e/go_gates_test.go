@@ -82,7 +82,7 @@ func main() {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "version":
-			fmt.Println("prober 1.0")
+			fmt.Println("prober 1.0", run)
 		case "leave":
 			fmt.Println("leaving early")
 			os.Exit(3)
@@ -125,11 +125,23 @@ func around() {
 `,
 }
 
+// proberProject is a program that was not checked before: what a check says is
+// shown when it is made, not when it comes from the cache.
+func proberProject(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range prober {
+		write(t, filepath.Join(dir, name), text)
+	}
+	write(t, filepath.Join(dir, "run.go"), "package main\n\nvar run = \""+unheard()+"\"\n")
+	return dir
+}
+
 // smokeCases are `smoke:` sections; fails is what a failing one must say.
 var smokeCases = []struct {
 	name, smoke string
-	says, fails []string
 	env         []string
+	says, fails []string
 }{
 	{name: "port", smoke: "smoke: {port: 8080}", says: []string{"port 8080 was open"}},
 	{name: "port of expose", smoke: "expose: [8080]\nsmoke: {path: /x, output: ready to serve /x}", says: []string{"GET /x on port 8080 answered 200"}},
@@ -137,8 +149,8 @@ var smokeCases = []struct {
 	{name: "arguments", smoke: "smoke: {args: [version], output: prober 1.0}", says: []string{"the program ended with exit code 0"}},
 	{name: "exit code", smoke: "smoke: {args: [leave], exit: 3, output: leaving early}", says: []string{"the program ended with exit code 3"}},
 	{name: "user", smoke: "smoke: {args: [around], output: \"user 65532:65532\\n\"}"},
-	{name: "environment", smoke: "env: {MODE: image}\nsmoke: {args: [around], output: \"MODE=image\\n\"}", env: []string{"MODE=image"}},
-	{name: "environment of the check", smoke: "env: {MODE: image}\nsmoke: {args: [around], env: {MODE: check}, output: \"MODE=check\\n\"}", env: []string{"MODE=image"}},
+	{name: "environment", env: []string{"MODE=image"}, smoke: "env: {MODE: image}\nsmoke: {args: [around], output: \"MODE=image\\n\"}"},
+	{name: "environment of the check", env: []string{"MODE=image"}, smoke: "env: {MODE: image}\nsmoke: {args: [around], env: {MODE: check}, output: \"MODE=check\\n\"}"},
 	{name: "loopback alone, nothing writable", smoke: "volumes: [/data]\nsmoke:\n  args: [around]\n" +
 		"  output: \"interface lo\\nwrite / false\\nwrite /app false\\nwrite /etc false\\nwrite /home/nonroot false\\nwrite /tmp true\\nwrite /data true\\n\""},
 
@@ -154,10 +166,7 @@ var smokeCases = []struct {
 // `smoke:` starts the image inside the build, as it will run: its user, its
 // environment, nothing writable, no network.
 func TestGoSmokeGate(t *testing.T) {
-	dir := t.TempDir()
-	for name, text := range prober {
-		write(t, filepath.Join(dir, name), text)
-	}
+	dir := proberProject(t)
 	for _, c := range smokeCases {
 		t.Run(c.name, func(t *testing.T) {
 			write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n"+c.smoke+"\n")
@@ -197,10 +206,7 @@ func TestGoGatesBuildctl(t *testing.T) {
 
 	smoke := func(check string) func(*testing.T) string {
 		return func(t *testing.T) string {
-			dir := t.TempDir()
-			for name, text := range prober {
-				write(t, filepath.Join(dir, name), text)
-			}
+			dir := proberProject(t)
 			write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n"+check+"\n")
 			return dir
 		}

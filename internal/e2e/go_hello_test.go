@@ -216,7 +216,7 @@ copy:
 		"app":                   "0:0 drwxr-xr-x",
 		"bin":                   "0:0 Lrwxrwxrwx", // to usr/bin
 		"usr/bin/app.conf":      "0:0 -rw-r--r--",
-		"srv/etc":               "0:0 dr-xr-xr-x",
+		"srv/etc":               "0:0 drwxr-xr-x",
 		"srv/etc/app.conf":      "0:0 -r--r--r--",
 		"srv/script":            "0:0 -rwxr-xr-x",
 	} {

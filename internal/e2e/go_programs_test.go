@@ -65,12 +65,12 @@ smoke: {path: /, output: tweet}`)
 func TestGoProgramsCraneAndRegistry(t *testing.T) {
 	dir := published(t, "github.com/google/go-containerregistry", "v0.22.1")
 	chosen(t, dir, "package: ./cmd/registry")
-	edit(t, filepath.Join(dir, "birdhouse.yaml"), "package: ./cmd/registry", "package: [./cmd/crane, ./cmd/registry]\nentrypoint: [/app/registry, serve]")
+	edit(t, filepath.Join(dir, "birdhouse.yaml"), "package: ./cmd/registry", "package: [./cmd/crane, ./cmd/registry]\nentrypoint: [/app/registry]\nversion: 1")
 	name, _ := buildGo(t, dir)
 	goSample{programs: []string{"crane", "registry"}}.check(t, stored(t, name, ""), "amd64")
 
 	port := freePort(t)
-	serve(t, port, birdhouse(t, "run", name, fmt.Sprintf("--address=127.0.0.1:%d", port)))
+	serve(t, port, birdhouse(t, "run", name, fmt.Sprintf("-port=%d", port)))
 	img, err := random.Image(1<<16, 2)
 	if err != nil {
 		t.Fatal(err)

@@ -40,7 +40,7 @@ type goSample struct {
 	version string
 	// settings are what `go version -m` must say besides.
 	settings map[string]string
-	// env are variables that the image has besides its base's.
+	// env is what the image's environment has besides the base's.
 	env []string
 	// says must be in the build's output, not what must not.
 	says, not []string
@@ -158,8 +158,7 @@ func (s goSample) check(t *testing.T, img v1.Image, arch string) {
 	if cgo {
 		env = append(env, "LANG=C.UTF-8")
 	}
-	env = append(env, s.env...)
-	if !slices.Equal(config.Config.Env, env) {
+	if env = append(env, s.env...); !slices.Equal(config.Config.Env, env) {
 		t.Errorf("the image has the environment %q, want %q", config.Config.Env, env)
 	}
 
