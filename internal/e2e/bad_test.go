@@ -395,6 +395,8 @@ func TestBadInput(t *testing.T) {
 func inClients(want string) (parts []string) {
 	hint := regexp.MustCompile(`^ +\| *\^* ?(.*)$`)
 	line := regexp.MustCompile(`^ +(\d+) \| (.*)$`)
+	// A step's place is in the excerpt that they print, not in its message.
+	step := regexp.MustCompile(`^\S+:\d+:\d+: ((?:layer |\[).* failed\b.*)$`)
 	lines := strings.Split(want, "\n")
 	for i, l := range lines {
 		switch {
@@ -405,6 +407,8 @@ func inClients(want string) (parts []string) {
 			}
 		case hint.MatchString(l):
 			parts = append(parts, strings.TrimSpace(hint.FindStringSubmatch(l)[1]))
+		case step.MatchString(l):
+			parts = append(parts, step.FindStringSubmatch(l)[1])
 		default:
 			parts = append(parts, strings.TrimSpace(l))
 		}
