@@ -109,6 +109,17 @@ func place(r *pb.Range) spec.Range {
 // rpcStatus is what gRPC puts before each message that came over a connection.
 var rpcStatus = regexp.MustCompile(`rpc error: code = \w+ desc = `)
 
+// refused finds the registry that a push was refused by.
+var refused = regexp.MustCompile(`failed to push ([^/\s]+)/\S+: .*(401 Unauthorized|403 Forbidden|denied|authorization failed|insufficient_scope)`)
+
+// hint is what to do about an error of BuildKit's, on a line of its own.
+func hint(message string) string {
+	if m := refused.FindStringSubmatch(message); m != nil {
+		return "\n    birdhouse has docker's credentials: `docker login " + m[1] + "`, or an entry for it in ~/.docker/config.json"
+	}
+	return ""
+}
+
 // Message is the error without what BuildKit's layers have put before it.
 func Message(err error) string {
 	message := rpcStatus.ReplaceAllString(strings.TrimSpace(err.Error()), "")
@@ -118,7 +129,7 @@ func Message(err error) string {
 			cut = strings.TrimPrefix(cut, prefix)
 		}
 		if cut == message {
-			return message
+			return message + hint(message)
 		}
 		message = cut
 	}

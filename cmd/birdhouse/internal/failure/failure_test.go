@@ -43,6 +43,8 @@ func TestText(t *testing.T) {
 		{"nothing to say", failure.Reported, ""},
 		{"BuildKit's layers", fmt.Errorf("failed to solve: failed to run Build function: %w", errors.New("rpc error: code = Unknown desc = it is broken")), "birdhouse: it is broken\n"},
 		{"BuildKit's layers in between", errors.New("failed to copy to tar: rpc error: code = Unknown desc = mkdir /x: read-only file system"), "birdhouse: failed to copy to tar: mkdir /x: read-only file system\n"},
+		{"not logged in", errors.New("failed to push localhost:5000/app:1: unexpected status: 401 Unauthorized"),
+			"birdhouse: failed to push localhost:5000/app:1: unexpected status: 401 Unauthorized\n    birdhouse has docker's credentials: `docker login localhost:5000`, or an entry for it in ~/.docker/config.json\n"},
 		{"a step, with the line that asked for it", errdefs.WithSource(errors.New("[test] go nosuch failed with exit code 2\ntry this"), at(2, 6, 18)),
 			"birdhouse.yaml:2:7: [test] go nosuch failed with exit code 2\n" +
 				"  1 | language: go\n" +
