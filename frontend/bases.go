@@ -26,7 +26,8 @@ type bases struct {
 	found map[string]*birdllb.Base
 }
 
-func (b *build) bases(ctx context.Context) (birdllb.Bases, error) {
+// bases finds base images with the options of the build.
+func (b *build) bases(o birdllb.Options) (birdllb.Bases, error) {
 	mirror := b.Catalog.SnapshotMirror()
 	if s := b.ui.BuildArgs[ArgDebianMirror]; s != "" {
 		var err error
@@ -34,12 +35,6 @@ func (b *build) bases(ctx context.Context) (birdllb.Bases, error) {
 			return nil, fmt.Errorf("build argument %s: %w", ArgDebianMirror, err)
 		}
 	}
-	o := b.options()
-	steps, err := b.Steps(ctx, b.client, o.Build)
-	if err != nil {
-		return nil, err
-	}
-	o.Steps = steps
 	return &bases{
 		ui:      b.ui,
 		catalog: &birdllb.Catalog{Catalog: b.Catalog, Mirror: mirror, Options: o},

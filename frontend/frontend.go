@@ -206,16 +206,17 @@ func (b *build) solve(ctx context.Context) (*gwclient.Result, error) {
 	if err := b.checkTarget(p); err != nil {
 		return nil, err
 	}
-	bases, err := b.bases(ctx)
+	o, err := b.options(ctx)
 	if err != nil {
 		return nil, err
 	}
 	rb, err := b.ui.Build(ctx, func(ctx context.Context, platform *ocispecs.Platform, _ int) (*dockerui.BuildResult, error) {
-		target := b.ui.BuildPlatforms[0]
+		o := o
+		o.Target = o.Build
 		if platform != nil {
-			target = *platform
+			o.Target = *platform
 		}
-		return b.platform(ctx, p, bases, target)
+		return b.platform(ctx, p, o)
 	})
 	if err != nil {
 		return nil, err
@@ -258,17 +259,8 @@ func (b *build) checkTarget(p *plan.Plan) error {
 	return errors.New(msg)
 }
 
-// platform builds the image, or the target stage, for one platform.
-func (b *build) platform(ctx context.Context, p *plan.Plan, bases birdllb.Bases, target ocispecs.Platform) (*dockerui.BuildResult, error) {
-	o := b.options()
-	o.Bases = bases
-	o.Source = b.project.source
-	o.Target = target
-	steps, err := b.Steps(ctx, b.client, o.Build)
-	if err != nil {
-		return nil, err
-	}
-	o.Steps = steps
+// platform builds the image, or the target stage, for the options' platform.
+func (b *build) platform(ctx context.Context, p *plan.Plan, o birdllb.Options) (*dockerui.BuildResult, error) {
 	g, err := birdllb.Convert(ctx, p, o)
 	if err != nil {
 		return nil, err
@@ -283,11 +275,14 @@ func (b *build) platform(ctx context.Context, p *plan.Plan, bases birdllb.Bases,
 		return out, nil
 	}
 	out.Image, out.BaseImage = &g.Config, &g.Base
-	for k, v := range b.ui.Labels {
-		if out.Image.Config.Labels == nil {
-			out.Image.Config.Labels = map[string]string{}
+	if len(b.ui.Labels) > 0 {
+		// The map may be the base's, which other platforms share.
+		labels := maps.Clone(out.Image.Config.Labels)
+		if labels == nil {
+			labels = map[string]string{}
 		}
-		out.Image.Config.Labels[k] = v
+		maps.Copy(labels, b.ui.Labels)
+		out.Image.Config.Labels = labels
 	}
 	// The check and the image are solved at once; what they share is built once.
 	eg, ctx := errgroup.WithContext(ctx)
@@ -314,9 +309,10 @@ func stageConfig(img dockerspec.DockerOCIImage) *dockerspec.DockerOCIImage {
 	return out
 }
 
-// options are those of every conversion of this build.
-func (b *build) options() birdllb.Options {
+// options are those of this build, for any target platform.
+func (b *build) options(ctx context.Context) (birdllb.Options, error) {
 	o := birdllb.Options{
+		Source:         b.project.source,
 		Caps:           b.client.BuildOpts().LLBCaps,
 		Build:          platforms.Normalize(b.ui.BuildPlatforms[0]),
 		PrefixPlatform: b.ui.MultiPlatformRequested,
@@ -348,7 +344,12 @@ func (b *build) options() birdllb.Options {
 			CpusetCpus: r.CpusetCpus, CpusetMems: r.CpusetMems,
 		}))
 	}
-	return o
+	var err error
+	if o.Steps, err = b.Steps(ctx, b.client, o.Build); err != nil {
+		return o, err
+	}
+	o.Bases, err = b.bases(o)
+	return o, err
 }
 
 // proxy are the proxies that the client sent as build arguments.

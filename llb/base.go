@@ -73,23 +73,9 @@ func (c *Catalog) layers(ref string, layers []catalog.Layer) (llb.State, error) 
 	return stack(states[0], states[1:], c.Caps, c.Build, c.Epoch, "[base "+ref+"] join layers"), nil
 }
 
-func (c *Catalog) constraints(name string, group llb.ConstraintsOpt) []llb.ConstraintsOpt {
-	opts := []llb.ConstraintsOpt{
-		llb.Platform(c.Build),
-		llb.WithCaps(c.Caps),
-		llb.WithCustomName(name),
-		llb.WithDescription(map[string]string{DescriptionStep: name}),
-	}
-	if group != nil {
-		opts = append(opts, group)
-	}
-	if c.Locate != nil {
-		opts = append(opts, c.Locate("language"))
-	}
-	if c.NoCache != nil && c.NoCache("base") {
-		opts = append(opts, llb.IgnoreCache)
-	}
-	return opts
+// constraints are the options of an operation that makes a base.
+func (c *Catalog) constraints(name string, more ...llb.ConstraintsOpt) []llb.ConstraintsOpt {
+	return append(c.Options.constraints("base", "", name, ""), more...)
 }
 
 func (c *Catalog) layer(ref string, l catalog.Layer) (llb.State, error) {
@@ -130,7 +116,7 @@ func (c *Catalog) layer(ref string, l catalog.Layer) (llb.State, error) {
 		llb.AddMount(path.Dir(plan.StepsProgram), c.Steps, llb.Readonly),
 		llb.AddMount(specDir, specState, llb.Readonly),
 	}, mounts...)
-	for _, co := range c.constraints(fmt.Sprintf("[base %s] unpack %s (%d packages)", ref, l.Name, len(l.Packages)), nil) {
+	for _, co := range c.constraints(fmt.Sprintf("[base %s] unpack %s (%d packages)", ref, l.Name, len(l.Packages))) {
 		opts = append(opts, co)
 	}
 	return llb.Scratch().Run(opts...).AddMount(out, llb.Scratch()), nil
@@ -179,16 +165,15 @@ func (c *Catalog) goToolchain(ref string, l catalog.Layer) (llb.State, error) {
 		llb.AddEnv("GOFLAGS", "-modcacherw"),
 		llb.AddMount(path.Dir(plan.StepsProgram), c.Steps, llb.Readonly),
 	}
-	g := &graph{Options: c.Options}
-	opts = append(opts, g.network(true)...)
+	opts = append(opts, c.network(true)...)
 	for _, id := range []string{"GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOINSECURE"} {
-		m, err := g.mount(context.Background(), plan.Mount{Kind: plan.MountSecretEnv, Target: id, SecretID: id, Optional: true})
+		m, err := c.secretEnv(plan.Mount{Kind: plan.MountSecretEnv, Target: id, SecretID: id, Optional: true})
 		if err != nil {
 			return llb.Scratch(), err
 		}
 		opts = append(opts, m...)
 	}
-	for _, co := range c.constraints(fmt.Sprintf("[base %s] install go%s", ref, l.GoToolchain), nil) {
+	for _, co := range c.constraints(fmt.Sprintf("[base %s] install go%s", ref, l.GoToolchain)) {
 		opts = append(opts, co)
 	}
 	out := root.Run(opts...).AddMount(cache, llb.Scratch())
@@ -197,7 +182,7 @@ func (c *Catalog) goToolchain(ref string, l catalog.Layer) (llb.State, error) {
 		CreateDestPath:      true,
 		ChownOpt:            owner(),
 		CreatedTime:         &c.Epoch,
-	}), c.constraints(fmt.Sprintf("[base %s] add go%s", ref, l.GoToolchain), nil)...), nil
+	}), c.constraints(fmt.Sprintf("[base %s] add go%s", ref, l.GoToolchain))...), nil
 }
 
 func architecture(l catalog.Layer) string {

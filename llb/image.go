@@ -45,13 +45,6 @@ func (g *graph) image(ctx context.Context) (llb.State, error) {
 	return g.stack(g.run.State, layers, g.prefixed("assemble the image")), nil
 }
 
-func (g *graph) prefixed(name string) string {
-	if g.PrefixPlatform {
-		return "[" + g.Target.OS + "/" + g.Target.Architecture + "] " + name
-	}
-	return name
-}
-
 // layer puts the layer's files onto from. The gates' empty outputs are copied as
 // well: they add nothing, and the layer is not made unless they succeed.
 //
@@ -112,7 +105,7 @@ func (g *graph) layer(ctx context.Context, from llb.State, l plan.Layer, gates [
 		return llb.Scratch(), fmt.Errorf("it has no files")
 	}
 	name := g.prefixed("layer " + l.Name)
-	constraints := g.constraints(asked, name, hint, g.NoCache != nil && g.NoCache("run"))
+	constraints := g.constraints("run", asked, name, hint)
 	merge := g.Caps.Supports(pb.CapMergeOp) == nil
 	if len(l.Copies) == 1 && !project && merge && g.symbolicModes() {
 		return from.File(action, constraints...), nil
@@ -242,7 +235,7 @@ func (g *graph) smoke(image llb.State, config dockerspec.DockerOCIImage) (llb.St
 		points = points.Mkdir(w, 0o1777, llb.WithParents(true), llb.WithCreatedTime(g.Epoch))
 	}
 	name := g.prefixed("[smoke] start the image and check it")
-	constraints := g.constraints("smoke", name, "", g.NoCache != nil && g.NoCache("smoke"))
+	constraints := g.constraints("smoke", "smoke", name, "")
 	root := image.File(points, llb.Platform(g.Build), llb.WithCaps(g.Caps), llb.WithCustomName(g.prefixed("[smoke] add mount points")))
 
 	spec := llb.Scratch().File(llb.Mkfile("/spec.json", 0o444, dt, llb.WithCreatedTime(g.Epoch)),

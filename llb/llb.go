@@ -174,28 +174,39 @@ func (g *graph) joined(stage string) llb.State {
 	return g.stack(states[0], states[1:], "join the outputs of "+stage)
 }
 
-// constraints are the options of every operation that the plan asked for.
-func (g *graph) constraints(asked, name string, hint string, noCache bool) []llb.ConstraintsOpt {
+// constraints are the options of an operation of this stage: the name that
+// progress and errors show, the descriptor's key that asked for it ("" for
+// `language`), and what to try when it fails.
+func (o Options) constraints(stage, asked, name, hint string) []llb.ConstraintsOpt {
 	opts := []llb.ConstraintsOpt{
-		llb.Platform(g.Build),
-		llb.WithCaps(g.Caps),
+		llb.Platform(o.Build),
+		llb.WithCaps(o.Caps),
 		llb.WithCustomName(name),
 	}
-	if g.Locate != nil {
+	if o.Locate != nil {
 		if asked == "" {
 			asked = "language"
 		}
-		opts = append(opts, g.Locate(asked))
+		opts = append(opts, o.Locate(asked))
 	}
 	description := map[string]string{DescriptionStep: name}
 	if hint != "" {
 		description[DescriptionHint] = hint
 	}
 	opts = append(opts, llb.WithDescription(description))
-	if noCache {
+	if o.NoCache != nil && o.NoCache(stage) {
 		opts = append(opts, llb.IgnoreCache)
 	}
 	return opts
+}
+
+// prefixed is a name in progress output, with the target platform before it where
+// there are several.
+func (o Options) prefixed(name string) string {
+	if o.PrefixPlatform {
+		return "[" + platforms.Format(o.Target) + "] " + name
+	}
+	return name
 }
 
 // stack puts layers on a base. With MergeOp each stays a layer of its own that

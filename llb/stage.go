@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerd/platforms"
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/solver/pb"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
@@ -40,20 +41,16 @@ func (g *graph) stage(ctx context.Context, s plan.Stage) error {
 		root = root.AddEnv(name, value)
 	}
 	outputs := map[string]llb.State{}
-	noCache := g.NoCache != nil && g.NoCache(s.Name)
 	for i, step := range s.Steps {
-		prefix := s.Name
-		if s.PerPlatform && g.PrefixPlatform {
-			prefix = g.Target.OS + "/" + g.Target.Architecture + " " + prefix
-			if g.Target.Variant != "" {
-				prefix = g.Target.OS + "/" + g.Target.Architecture + "/" + g.Target.Variant + " " + s.Name
-			}
-		}
-		name := fmt.Sprintf("[%s] %s", prefix, step.Name)
+		stage := s.Name
 		if len(s.Steps) > 1 {
-			name = fmt.Sprintf("[%s %d/%d] %s", prefix, i+1, len(s.Steps), step.Name)
+			stage = fmt.Sprintf("%s %d/%d", s.Name, i+1, len(s.Steps))
 		}
-		root, err = g.step(ctx, step, name, noCache, root, outputs, s.Gate && i == len(s.Steps)-1)
+		if s.PerPlatform && g.PrefixPlatform {
+			stage = platforms.Format(g.Target) + " " + stage
+		}
+		name := fmt.Sprintf("[%s] %s", stage, step.Name)
+		root, err = g.step(ctx, s.Name, step, name, root, outputs, s.Gate && i == len(s.Steps)-1)
 		if err != nil {
 			return fmt.Errorf("%s: %w", step.Name, err)
 		}
@@ -68,7 +65,7 @@ func (g *graph) stage(ctx context.Context, s plan.Stage) error {
 }
 
 // step adds one command to root and its results to outputs.
-func (g *graph) step(ctx context.Context, s plan.Step, name string, noCache bool, root llb.State, outputs map[string]llb.State, gate bool) (llb.State, error) {
+func (g *graph) step(ctx context.Context, stage string, s plan.Step, name string, root llb.State, outputs map[string]llb.State, gate bool) (llb.State, error) {
 	args := make([]string, 0, len(s.Args))
 	for _, a := range s.Args {
 		args = append(args, g.expand.Replace(a))
@@ -81,7 +78,7 @@ func (g *graph) step(ctx context.Context, s plan.Step, name string, noCache bool
 		opts = append(opts, g.steps())
 	}
 	opts = append(opts, g.network(s.Network)...)
-	for _, c := range g.constraints(s.Asked, name, s.Hint, noCache) {
+	for _, c := range g.constraints(stage, s.Asked, name, s.Hint) {
 		opts = append(opts, c)
 	}
 
@@ -135,16 +132,16 @@ func (g *graph) steps() llb.RunOption {
 }
 
 // network is what makes a command reach the network, or keeps it from it.
-func (g *graph) network(on bool) []llb.RunOption {
-	opts := slices.Clone(g.Exec)
+func (o Options) network(on bool) []llb.RunOption {
+	opts := slices.Clone(o.Exec)
 	if !on {
 		return append(opts, llb.Network(llb.NetModeNone))
 	}
-	if g.Network != pb.NetMode_UNSET {
-		opts = append(opts, llb.Network(g.Network))
+	if o.Network != pb.NetMode_UNSET {
+		opts = append(opts, llb.Network(o.Network))
 	}
-	if g.Proxy != nil {
-		opts = append(opts, llb.WithProxy(*g.Proxy))
+	if o.Proxy != nil {
+		opts = append(opts, llb.WithProxy(*o.Proxy))
 	}
 	return append(opts, llb.AddSecret(caBundle, llb.SecretID(caSecret), llb.SecretOptional))
 }
@@ -212,13 +209,7 @@ func (g *graph) mount(ctx context.Context, m plan.Mount) ([]llb.RunOption, error
 	case plan.MountSecret:
 		return []llb.RunOption{llb.AddSecret(m.Target, secretOptions(m, llb.SecretID(m.SecretID))...)}, nil
 	case plan.MountSecretEnv:
-		if g.Caps.Supports(pb.CapExecSecretEnv) != nil {
-			if m.Optional {
-				return nil, nil
-			}
-			return nil, fmt.Errorf("secret %s as an environment variable needs a newer BuildKit (0.9 or later): give it as a file instead, with `target:`", m.SecretID)
-		}
-		return []llb.RunOption{llb.AddSecret(m.Target, secretOptions(m, llb.SecretID(m.SecretID), llb.SecretAsEnv(true))...)}, nil
+		return g.secretEnv(m)
 	case plan.MountSSH:
 		opts := []llb.SSHOption{llb.SSHID(m.SecretID)}
 		if m.Target != "" {
@@ -230,6 +221,17 @@ func (g *graph) mount(ctx context.Context, m plan.Mount) ([]llb.RunOption, error
 		return []llb.RunOption{llb.AddSSHSocket(opts...)}, nil
 	}
 	return nil, fmt.Errorf("mount %s: unknown kind %q", m.Target, m.Kind)
+}
+
+// secretEnv makes a secret an environment variable, where the server can.
+func (o Options) secretEnv(m plan.Mount) ([]llb.RunOption, error) {
+	if o.Caps.Supports(pb.CapExecSecretEnv) != nil {
+		if m.Optional {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("secret %s as an environment variable needs a newer BuildKit (0.9 or later): give it as a file instead, with `target:`", m.SecretID)
+	}
+	return []llb.RunOption{llb.AddSecret(m.Target, secretOptions(m, llb.SecretID(m.SecretID), llb.SecretAsEnv(true))...)}, nil
 }
 
 func secretOptions(m plan.Mount, opts ...llb.SecretOption) []llb.SecretOption {
