@@ -66,7 +66,7 @@ func program(what, port string) {
 		os.Exit(code)
 	case "signal":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {}
+		time.Sleep(time.Hour) // without cgo, `select {}` would be a deadlock to Go
 	case "flood":
 		line := strings.Repeat("x", 1022)
 		fmt.Println("the beginning")
@@ -124,7 +124,7 @@ func program(what, port string) {
 		input, err := io.ReadAll(os.Stdin)
 		fmt.Println("input", len(input), err)
 	case "never":
-		select {}
+		time.Sleep(time.Hour) // without cgo, `select {}` would be a deadlock to Go
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
 		serve(listen("127.0.0.1"), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hi") }))
