@@ -227,7 +227,9 @@ func TestInterrupt(t *testing.T) {
 		for _, ms := range []int{30, 60, 100, 150} {
 			j := begin(t, birdhouse(t, "build", "-t", "kept", good)) // it may be done by then
 			time.Sleep(time.Duration(ms) * time.Millisecond)
-			j.signal(t, syscall.SIGINT)
+			if err := syscall.Kill(-j.cmd.Process.Pid, syscall.SIGINT); err != nil && !errors.Is(err, syscall.ESRCH) {
+				t.Fatal(err)
+			}
 			<-j.done
 			status := j.cmd.ProcessState.Sys().(syscall.WaitStatus)
 			if !(status.Signaled() && status.Signal() == syscall.SIGINT) && status.ExitStatus() != 130 && status.ExitStatus() != 0 {
