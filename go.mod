@@ -30,6 +30,7 @@ require (
 	golang.org/x/sync v0.22.0
 	golang.org/x/sys v0.47.0
 	golang.org/x/term v0.45.0
+	software.sslmate.com/src/go-pkcs12 v0.7.4
 )
 
 require (
