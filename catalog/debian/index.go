@@ -1,19 +1,19 @@
-// Package debian reads Debian's package archive: it verifies a suite's signed
-// Release file, reads the package indices by their checksums, and finds the
+// Package debian reads the package indices of Debian's archive and finds the
 // packages that others need. It follows
 // https://wiki.debian.org/DebianRepository/Format and chapters 5 and 7 of
 // https://www.debian.org/doc/debian-policy/.
 package debian
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -43,7 +43,26 @@ type Package struct {
 	depends   string // Pre-Depends and Depends; read when they matter
 	conflicts string // Conflicts and Breaks
 	provides  []clause
+	priority  int    // 0 is the highest
+	multiArch string // "same", "foreign", "allowed" or ""
+	section   string // "libs", "libdevel"
 }
+
+// library says whether a package is one of those that programs are linked with,
+// or that they are compiled against: it belongs to the machine that a program is
+// for, and can lie beside the same package for another machine
+// (https://wiki.debian.org/Multiarch/HOWTO). Tools belong to the machine that
+// they run on.
+func (p *Package) library() bool {
+	if p.Architecture == "all" {
+		return false
+	}
+	return p.multiArch == "same" || p.multiArch == "" && (p.section == "libs" || p.section == "libdevel")
+}
+
+// priorities are those of https://www.debian.org/doc/debian-policy/ch-archive.html#priorities,
+// the highest first.
+var priorities = []string{"required", "important", "standard", "optional", "extra"}
 
 // Index is what is known of the packages for one architecture, of one suite or
 // several.
@@ -59,40 +78,31 @@ func NewIndex(arch string) *Index {
 	return &Index{arch: arch, byName: map[string][]*Package{}, providers: map[string][]*Package{}}
 }
 
-// FetchIndex gets the index of a component for the index's architecture and
-// adds its packages, marked as of this archive.
-func (ix *Index) FetchIndex(ctx context.Context, f *Fetcher, r *Release, component, archive string) error {
-	data, err := ix.Download(ctx, f, r, component)
-	if err != nil {
-		return err
-	}
-	return ix.Add(data, archive)
-}
+// maxUnpacked bounds the size in bytes of an index's text. The largest of Debian's
+// own has 57 MB.
+const maxUnpacked = 1 << 30
 
-// Download gets and verifies an index and unpacks it while it is read from.
-func (ix *Index) Download(ctx context.Context, f *Fetcher, r *Release, component string) (io.Reader, error) {
-	name := component + "/binary-" + ix.arch + "/Packages"
-	for _, ext := range []string{".xz", ".gz", ""} {
-		if _, ok := r.files[name+ext]; !ok {
-			continue
-		}
-		data, err := r.fetch(ctx, f, name+ext)
-		if err != nil {
-			return nil, err
-		}
-		var unpacked io.Reader = bytes.NewReader(data)
-		switch ext {
-		case ".xz":
-			unpacked, err = xz.NewReader(unpacked, xz.DefaultDictMax)
-		case ".gz":
-			unpacked, err = gzip.NewReader(unpacked)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("unpacking %s/%s: %w", r.url, name+ext, err)
-		}
-		return &bounded{unpacked, maxUnpacked}, nil
+// Unpack returns the text of an index file, which may be compressed with xz or
+// gzip: what it begins with tells.
+func Unpack(file io.Reader) (io.Reader, error) {
+	packed := bufio.NewReader(file)
+	magic, err := packed.Peek(6)
+	if err != nil && err != io.EOF {
+		return nil, err
 	}
-	return nil, fmt.Errorf("the suite %s has no packages of %q for %s", r.Codename, component, ix.arch)
+	var text io.Reader = packed
+	switch {
+	case bytes.HasPrefix(magic, []byte("\xfd7zXZ\x00")):
+		text, err = xz.NewReader(packed, xz.DefaultDictMax)
+	case bytes.HasPrefix(magic, []byte("\x1f\x8b")):
+		text, err = gzip.NewReader(packed)
+	default:
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &bounded{text, maxUnpacked}, nil
 }
 
 // bounded fails when more than left bytes are read.
@@ -112,7 +122,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 // Add reads an unpacked index.
 func (ix *Index) Add(r io.Reader, archive string) error {
 	rd := deb822.NewReader(r, "package", "version", "architecture", "filename", "sha256", "size",
-		"pre-depends", "depends", "provides", "conflicts", "breaks")
+		"pre-depends", "depends", "provides", "conflicts", "breaks", "priority", "multi-arch", "section")
 	for {
 		p, err := rd.Next()
 		if err == io.EOF {
@@ -173,6 +183,10 @@ func readPackage(p deb822.Paragraph, archive string) (*Package, error) {
 	}
 	pkg.depends = p["pre-depends"] + "," + p["depends"]
 	pkg.conflicts = p["conflicts"] + "," + p["breaks"]
+	pkg.multiArch, pkg.section = p["multi-arch"], p["section"]
+	if pkg.priority = slices.Index(priorities, p["priority"]); pkg.priority < 0 {
+		pkg.priority = len(priorities)
+	}
 	if pkg.provides, err = parseRelations(p["provides"]); err != nil {
 		return nil, fmt.Errorf("provides: %w", err)
 	}

@@ -28,7 +28,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/birdhouse-build/birdhouse/catalog"
-	"github.com/birdhouse-build/birdhouse/catalog/debian"
+	"github.com/birdhouse-build/birdhouse/catalog/debian/archive"
 	"github.com/birdhouse-build/birdhouse/catalog/update"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/steps/layer"
@@ -245,7 +245,7 @@ func download(t *testing.T, pkgs []catalog.Package) []string {
 	m, _ := catalog.MachineMirror()
 	dir := t.TempDir()
 	files := make([]string, len(pkgs))
-	f := &debian.Fetcher{Client: http.DefaultClient}
+	f := &archive.Fetcher{Client: http.DefaultClient}
 	var group errgroup.Group
 	group.SetLimit(6)
 	for i, p := range pkgs {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/birdhouse-build/birdhouse/catalog"
 	"github.com/birdhouse-build/birdhouse/catalog/debian"
+	"github.com/birdhouse-build/birdhouse/catalog/debian/archive"
 	"github.com/birdhouse-build/birdhouse/catalog/define"
 )
 
@@ -59,9 +60,9 @@ func run(ctx context.Context, o Options) (*catalog.Lock, error) {
 		}
 		o.Definitions = defs
 	}
-	keys, err := debian.ArchiveKeys()
+	keys, err := archive.DebianKeys()
 	if o.Keys != nil {
-		keys, err = debian.ReadKeys(o.Keys)
+		keys, err = archive.ReadKeys(o.Keys)
 	}
 	if err != nil {
 		return nil, err
@@ -70,15 +71,15 @@ func run(ctx context.Context, o Options) (*catalog.Lock, error) {
 	if o.Now != nil {
 		now = o.Now()
 	}
-	fetcher := &debian.Fetcher{Client: o.HTTP}
+	fetcher := &archive.Fetcher{Client: o.HTTP}
 	lock := &catalog.Lock{Schema: catalog.LockSchema, Suites: map[string]catalog.LockedSuite{}}
 	for _, name := range o.Definitions.SuiteNames() {
 		suite := o.Definitions.Suites[name]
-		releases := make([]*debian.Release, len(suite.Sources))
+		releases := make([]*archive.Release, len(suite.Sources))
 		group, gctx := errgroup.WithContext(ctx)
 		for i, src := range suite.Sources {
 			group.Go(func() (err error) {
-				releases[i], err = debian.FetchRelease(gctx, fetcher, o.Mirror.Base(src.Archive), src.Suite, keys, now)
+				releases[i], err = archive.FetchRelease(gctx, fetcher, o.Mirror.Base(src.Archive), src.Suite, keys, now)
 				return err
 			})
 		}
@@ -112,7 +113,7 @@ func run(ctx context.Context, o Options) (*catalog.Lock, error) {
 
 // notOlder refuses a mirror that lags behind what was locked already: whoever
 // stands between could hide fixes so.
-func notOlder(previous *catalog.Lock, suite string, src define.Source, r *debian.Release) error {
+func notOlder(previous *catalog.Lock, suite string, src define.Source, r *archive.Release) error {
 	if previous == nil {
 		return nil
 	}
@@ -126,7 +127,7 @@ func notOlder(previous *catalog.Lock, suite string, src define.Source, r *debian
 }
 
 // fetchIndices reads the package indices for all architectures at once.
-func fetchIndices(ctx context.Context, f *debian.Fetcher, suite define.Suite, releases []*debian.Release, arches []string) (map[string]*debian.Index, error) {
+func fetchIndices(ctx context.Context, f *archive.Fetcher, suite define.Suite, releases []*archive.Release, arches []string) (map[string]*debian.Index, error) {
 	indices := map[string]*debian.Index{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(4)
@@ -136,7 +137,11 @@ func fetchIndices(ctx context.Context, f *debian.Fetcher, suite define.Suite, re
 		group.Go(func() error {
 			// One after the other: the first archive that has a version wins.
 			for i, r := range releases {
-				if err := ix.FetchIndex(ctx, f, r, suite.Component, suite.Sources[i].Archive); err != nil {
+				text, err := r.Index(ctx, f, suite.Component, arch)
+				if err != nil {
+					return err
+				}
+				if err := ix.Add(text, suite.Sources[i].Archive); err != nil {
 					return err
 				}
 			}

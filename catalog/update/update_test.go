@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/birdhouse-build/birdhouse/catalog"
-	"github.com/birdhouse-build/birdhouse/catalog/debian"
+	"github.com/birdhouse-build/birdhouse/catalog/debian/archive"
 	"github.com/birdhouse-build/birdhouse/catalog/define"
 	"github.com/birdhouse-build/birdhouse/catalog/internal/archivetest"
 	"github.com/birdhouse-build/birdhouse/catalog/update"
@@ -124,7 +124,7 @@ func TestUpdate(t *testing.T) {
 		what = append(what, l.What)
 		spec := l.Spec
 		for i, p := range l.Packages {
-			deb, err := (&debian.Fetcher{}).Get(context.Background(), o.Mirror.URL(p), p.Size)
+			deb, err := (&archive.Fetcher{}).Get(context.Background(), o.Mirror.URL(p), p.Size)
 			require.NoError(t, err)
 			spec.Packages[i].Path = filepath.Join(t.TempDir(), "a.deb")
 			require.NoError(t, os.WriteFile(spec.Packages[i].Path, deb, 0o600))

@@ -1,4 +1,4 @@
-package debian_test
+package archive_test
 
 import (
 	"context"
@@ -11,10 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/birdhouse-build/birdhouse/catalog/debian"
+	"github.com/birdhouse-build/birdhouse/catalog/debian/archive"
 	"github.com/birdhouse-build/birdhouse/catalog/internal/archivetest"
 )
 
-var fetcher = &debian.Fetcher{Wait: time.Millisecond}
+var fetcher = &archive.Fetcher{Wait: time.Millisecond}
 
 func packages() []archivetest.Package {
 	return []archivetest.Package{
@@ -25,16 +26,20 @@ func packages() []archivetest.Package {
 }
 
 // read fetches the suite "stone" and returns the package "aa" of it.
-func read(t *testing.T, a *archivetest.Archive) (*debian.Release, *debian.Package, error) {
+func read(t *testing.T, a *archivetest.Archive) (*archive.Release, *debian.Package, error) {
 	t.Helper()
-	keys, err := debian.ReadKeys(a.Keys(t))
+	keys, err := archive.ReadKeys(a.Keys(t))
 	require.NoError(t, err)
-	r, err := debian.FetchRelease(context.Background(), fetcher, a.URL, "stone", keys, archivetest.Now)
+	r, err := archive.FetchRelease(context.Background(), fetcher, a.URL, "stone", keys, archivetest.Now)
 	if err != nil {
 		return nil, nil, err
 	}
+	text, err := r.Index(context.Background(), fetcher, "main", "amd64")
+	if err != nil {
+		return r, nil, err
+	}
 	ix := debian.NewIndex("amd64")
-	if err := ix.FetchIndex(context.Background(), fetcher, r, "main", "debian"); err != nil {
+	if err := ix.Add(text, "debian"); err != nil {
 		return r, nil, err
 	}
 	res, err := ix.Resolve(debian.Query{Names: []string{"aa"}})
@@ -221,7 +226,7 @@ func TestCancel(t *testing.T) {
 		http.Error(w, "busy", http.StatusServiceUnavailable)
 		return true
 	})
-	slow := &debian.Fetcher{Wait: time.Hour}
+	slow := &archive.Fetcher{Wait: time.Hour}
 	start := time.Now()
 	_, err := slow.Get(ctx, a.URL+"/dists/stone/InRelease", 1<<20)
 	require.ErrorIs(t, err, context.Canceled)
@@ -247,12 +252,12 @@ func TestArchitectureThatASuiteDoesNotHave(t *testing.T) {
 	a := archivetest.Start(t, archivetest.Suite{Name: "stone", Packages: packages()})
 	r, _, err := read(t, a)
 	require.NoError(t, err)
-	err = debian.NewIndex("riscv64").FetchIndex(context.Background(), fetcher, r, "main", "debian")
+	_, err = r.Index(context.Background(), fetcher, "main", "riscv64")
 	require.EqualError(t, err, `the suite stone has no packages of "main" for riscv64`)
 }
 
 func TestDebiansKeys(t *testing.T) {
-	keys, err := debian.ArchiveKeys()
+	keys, err := archive.DebianKeys()
 	require.NoError(t, err)
 	var got []string
 	for _, k := range keys {
@@ -272,11 +277,11 @@ func TestDebiansKeys(t *testing.T) {
 func TestKeysThatAreNone(t *testing.T) {
 	a := archivetest.Start(t)
 	key := a.Keys(t)
-	_, err := debian.ReadKeys(nil)
+	_, err := archive.ReadKeys(nil)
 	require.ErrorContains(t, err, "no OpenPGP public key found")
-	_, err = debian.ReadKeys(key[:len(key)/2])
+	_, err = archive.ReadKeys(key[:len(key)/2])
 	require.Error(t, err)
-	two, err := debian.ReadKeys(append(append([]byte{}, key...), archivetest.Armor(t, archivetest.NewKey(t))...))
+	two, err := archive.ReadKeys(append(append([]byte{}, key...), archivetest.Armor(t, archivetest.NewKey(t))...))
 	require.NoError(t, err)
 	require.Len(t, two, 2)
 }

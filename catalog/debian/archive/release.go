@@ -1,4 +1,7 @@
-package debian
+// Package archive reads Debian's package archive over HTTP: it verifies a suite's
+// signed Release file and gets the package indices that this lists, each by its
+// checksum. It follows https://wiki.debian.org/DebianRepository/Format.
+package archive
 
 import (
 	"bytes"
@@ -7,6 +10,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -17,14 +22,15 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/birdhouse-build/birdhouse/catalog/deb822"
+	"github.com/birdhouse-build/birdhouse/catalog/debian"
 )
 
-// Bounds of what a mirror is believed. Debian's own are 0.14 MB, 9.7 MB and
-// 57 MB.
+var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// Bounds of what a mirror is believed. Debian's own are 0.14 MB and 9.7 MB.
 const (
 	maxInRelease = 8 << 20
 	maxIndex     = 256 << 20
-	maxUnpacked  = 1 << 30
 )
 
 // clockSkew is how far in the future a Release file may be dated.
@@ -155,6 +161,24 @@ func releaseFiles(list string) (map[string]file, error) {
 		return nil, errors.New("it lists no files with SHA-256 checksums")
 	}
 	return files, nil
+}
+
+// Index gets the index of a component's packages for an architecture ("amd64"),
+// verifies it, and unpacks it while it is read from: debian.Index reads it.
+func (r *Release) Index(ctx context.Context, f *Fetcher, component, arch string) (io.Reader, error) {
+	file, err := r.IndexFile(component, arch)
+	if err != nil {
+		return nil, err
+	}
+	data, err := r.fetch(ctx, f, file.Path)
+	if err != nil {
+		return nil, err
+	}
+	text, err := debian.Unpack(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("unpacking %s/%s: %w", r.url, file.Path, err)
+	}
+	return text, nil
 }
 
 // fetch gets one of the files that the Release lists and checks its size and

@@ -1,4 +1,4 @@
-package debian
+package archive
 
 import (
 	"bytes"
@@ -17,8 +17,8 @@ import (
 //go:embed keys/*.asc
 var keyFiles embed.FS
 
-// ArchiveKeys returns the public keys of Debian's archive.
-var ArchiveKeys = sync.OnceValues(func() (openpgp.EntityList, error) {
+// DebianKeys returns the public keys of Debian's archive.
+var DebianKeys = sync.OnceValues(func() (openpgp.EntityList, error) {
 	names, err := keyFiles.ReadDir("keys")
 	if err != nil {
 		return nil, err
