@@ -28,6 +28,20 @@ type bases struct {
 
 // bases finds base images with the options of the build.
 func (b *build) bases(o birdllb.Options) (birdllb.Bases, error) {
+	definitions, err := b.definitions(o)
+	if err != nil {
+		return nil, err
+	}
+	return &bases{
+		ui:      b.ui,
+		catalog: definitions,
+		resolve: b.opts["image-resolve-mode"],
+		found:   map[string]*birdllb.Base{},
+	}, nil
+}
+
+// definitions makes base images of the catalog's definitions.
+func (b *build) definitions(o birdllb.Options) (*birdllb.Catalog, error) {
 	mirror := b.Catalog.SnapshotMirror()
 	if s := b.ui.BuildArgs[ArgDebianMirror]; s != "" {
 		var err error
@@ -35,12 +49,7 @@ func (b *build) bases(o birdllb.Options) (birdllb.Bases, error) {
 			return nil, fmt.Errorf("build argument %s: %w", ArgDebianMirror, err)
 		}
 	}
-	return &bases{
-		ui:      b.ui,
-		catalog: &birdllb.Catalog{Catalog: b.Catalog, Mirror: mirror, Options: o},
-		resolve: b.opts["image-resolve-mode"],
-		found:   map[string]*birdllb.Base{},
-	}, nil
+	return &birdllb.Catalog{Catalog: b.Catalog, Mirror: mirror, Options: o}, nil
 }
 
 // Base implements llb.Bases.

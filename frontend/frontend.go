@@ -312,16 +312,17 @@ func stageConfig(img dockerspec.DockerOCIImage) *dockerspec.DockerOCIImage {
 // options are those of this build, for any target platform.
 func (b *build) options(ctx context.Context) (birdllb.Options, error) {
 	o := birdllb.Options{
-		Source:         b.project.source,
 		Caps:           b.client.BuildOpts().LLBCaps,
 		Build:          platforms.Normalize(b.ui.BuildPlatforms[0]),
 		PrefixPlatform: b.ui.MultiPlatformRequested,
 		Epoch:          b.epoch,
-		Locate:         b.locate,
 		NoCache:        b.ui.IsNoCache,
 		CacheNamespace: b.ui.CacheIDNamespace,
 		Network:        b.ui.NetworkMode,
 		Proxy:          proxy(b.ui.BuildArgs),
+	}
+	if b.project != nil {
+		o.Source, o.Locate = b.project.source, b.locate
 	}
 	for _, h := range b.ui.ExtraHosts {
 		o.Exec = append(o.Exec, llb.AddExtraHost(h.Host, h.IP))
