@@ -280,7 +280,8 @@ func paths(t reflect.Type, path, key string) []string {
 func (d *decoder) list(v reflect.Value, at place) {
 	if at.node.Kind != yaml.SequenceNode {
 		hint := "write it as a list: [a, b]"
-		if at.node.Kind == yaml.ScalarNode {
+		// Lists of something else than text have no entry that is true.
+		if at.node.Kind == yaml.ScalarNode && (at.node.Tag != "!!bool" || v.Type().Elem() == reflect.TypeFor[string]()) {
 			value := plain(at.node.Value)
 			if at.node.Tag != "!!str" {
 				value = shorten(at.node.Value)
@@ -396,16 +397,30 @@ func (d *decoder) boolean(at place, hint string) (bool, bool) {
 	if ok {
 		return on, true
 	}
-	switch word := booleanWord(at.node); {
-	case word != "":
-		hint = "write: " + word
-	case at.node.Kind == yaml.ScalarNode && at.node.Value == "1":
-		hint = "write: true"
-	case at.node.Kind == yaml.ScalarNode && at.node.Value == "0":
-		hint = "write: false"
-	}
-	d.wrong(at, "true or false", hint)
+	d.wrong(at, "true or false", booleanHint(at.node, hint))
 	return false, false
+}
+
+// booleanHint says what to write for a value that others would read as true or
+// false, otherwise what is given.
+func booleanHint(n *yaml.Node, otherwise string) string {
+	word := booleanWord(n)
+	switch {
+	case word != "":
+	case n.Kind == yaml.ScalarNode && n.Value == "1":
+		word = "true"
+	case n.Kind == yaml.ScalarNode && n.Value == "0":
+		word = "false"
+	default:
+		return otherwise
+	}
+	return "write: " + word
+}
+
+// isText reports whether a value is text, with quotes or without, and not a
+// number, say.
+func isText(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Tag != "!!bool" && n.Tag != "!!int" && n.Tag != "!!float"
 }
 
 // booleanWord is true or false for words that older YAML reads as such.

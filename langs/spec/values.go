@@ -25,7 +25,14 @@ func (m StringMap) Keys() []string {
 }
 
 func (l *StringList) read(d *decoder, at place) {
-	if at.node.Kind == yaml.ScalarNode {
+	switch {
+	case at.node.Kind == yaml.MappingNode:
+		d.wrong(at, "a value or a list", "write it as a list: [a, b]")
+		return
+	case at.node.Tag == "!!bool":
+		d.wrong(at, "a value or a list", "the text goes in quotes: "+quote(at.node.Value))
+		return
+	case at.node.Kind == yaml.ScalarNode:
 		if text, ok := d.scalar(at); ok {
 			*l = StringList{text}
 		}
@@ -38,11 +45,14 @@ func (l *StringList) read(d *decoder, at place) {
 
 func (StringList) schema(f field) object {
 	one := textSchema(f.rule)
-	return object{"anyOf": []object{one, listSchema(one, f.min)}}
+	alone := maps.Clone(one)
+	alone["type"] = []string{"string", "number"}
+	return object{"anyOf": []object{alone, listSchema(one, f.min)}}
 }
 
 func (c *Command) read(d *decoder, at place) {
-	if at.node.Kind == yaml.ScalarNode && !d.refuseShell(at) {
+	if isText(at.node) {
+		d.refuseShell(at)
 		return
 	}
 	var list []string
@@ -58,28 +68,26 @@ func (Command) schema(f field) object { return listSchema(textSchema(f.rule), f.
 // shellSyntax is what a shell would act on.
 var shellSyntax = regexp.MustCompile("&&|\\|\\||[|;<>&`*?]|\\$[A-Za-z_{(][A-Za-z0-9_]*")
 
-// refuseShell reports a command that is a string, with the list to write. It
-// returns false always: there is nothing to read.
-func (d *decoder) refuseShell(at place) bool {
+// refuseShell reports a command that is a string, with the list to write.
+func (d *decoder) refuseShell(at place) {
 	text := at.node.Value
 	message := at.path + " is a shell command, and there is no shell"
 	var list []string
 	if json.Unmarshal([]byte(text), &list) == nil && len(list) > 0 {
 		d.add(d.source.node(at.node), at.path+" is a list in quotes", "write it without them: "+commandText(list))
-		return false
+		return
 	}
 	if found := shellSyntax.FindString(text); found != "" {
 		d.add(d.source.node(at.node), message,
 			fmt.Sprintf("nothing acts on %s: do it in the program, and write the program and its arguments as a list", quote(found)))
-		return false
+		return
 	}
 	list, err := shlex.Split(text)
 	if err != nil || len(list) == 0 {
 		d.add(d.source.node(at.node), message, `write the program and its arguments as a list: ["program", "argument"]`)
-		return false
+		return
 	}
 	d.add(d.source.node(at.node), message, "write: "+commandText(list))
-	return false
 }
 
 // commandText is a command as YAML, cut when it is long.
@@ -97,6 +105,10 @@ func commandText(list []string) string {
 }
 
 func (s *Secret) read(d *decoder, at place) {
+	if at.node.Kind == yaml.SequenceNode {
+		d.wrong(at, "an id or a mapping", "write NAME or {id: NAME}, an entry for each")
+		return
+	}
 	if at.node.Kind != yaml.ScalarNode {
 		d.structure(reflect.ValueOf(s).Elem(), at)
 		if at.node.Kind == yaml.MappingNode && !d.spec.Has(at.path+".id") {
@@ -132,8 +144,8 @@ func (s *SSH) read(d *decoder, at place) {
 		}
 		return
 	}
-	if at.node.Kind != yaml.ScalarNode {
-		d.wrong(at, "true or the id of an agent", "write: ssh: true")
+	if !isText(at.node) {
+		d.wrong(at, "true or the id of an agent", booleanHint(at.node, "write: ssh: true"))
 		return
 	}
 	at.rule = "id"
@@ -142,7 +154,11 @@ func (s *SSH) read(d *decoder, at place) {
 	}
 }
 
-func (SSH) schema(field) object { return textSchema("id") }
+func (SSH) schema(field) object {
+	schema := textSchema("id")
+	schema["type"] = []string{"string", "boolean"}
+	return schema
+}
 
 func (c *Copy) read(d *decoder, at place) {
 	const form = "source:/target or source:/target:mode"
@@ -249,18 +265,28 @@ func (g *Generate) read(d *decoder, at place) {
 		}
 		return
 	}
+	if at.node.Kind != yaml.SequenceNode && !isText(at.node) {
+		d.wrong(at, "true, a package or a list of packages", booleanHint(at.node, "write true, or packages such as ./internal/gen"))
+		return
+	}
 	var list StringList
 	list.read(d, at)
 	*g = Generate(list)
 }
 
 func (Generate) schema(f field) object {
-	packages := StringList{}.schema(f)
-	return object{"anyOf": append([]object{{"type": "boolean"}}, packages["anyOf"].([]object)...)}
+	one := textSchema(f.rule)
+	alone := maps.Clone(one)
+	alone["type"] = "string"
+	return object{"anyOf": []object{{"type": "boolean"}, alone, listSchema(one, f.min)}}
 }
 
 func (t *Test) read(d *decoder, at place) {
 	if _, is := d.orBoolean(at); is {
+		return
+	}
+	if at.node.Kind != yaml.SequenceNode && !isText(at.node) {
+		d.wrong(at, "true or a command", booleanHint(at.node, `write true, or the command as a list: ["program", "argument"]`))
 		return
 	}
 	at.min = 1
