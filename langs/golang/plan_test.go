@@ -113,6 +113,45 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+// A version that lacks security fixes is built, with a warning at its place.
+func TestOldVersionWarning(t *testing.T) {
+	for _, tt := range []struct {
+		name, descriptor string
+		project          fstest.MapFS
+		want             string // "" for no warning
+	}{
+		{"none", "", files("go.mod", gomod("go 1.25")), ""},
+		{"newest", "version: 1.27", files("go.mod", gomod("go 1.25")), ""},
+		{"the one before", "version: 1.26", files("go.mod", gomod("go 1.25")), ""},
+		{"its newest patch", "version: 1.26.8", files("go.mod", gomod("go 1.25")), ""},
+		{"newer than the catalog", "version: 1.27.9", files("go.mod", gomod("go 1.25")), ""},
+		{"a candidate of the next", "version: 1.28rc1", files("go.mod", gomod("go 1.25")), ""},
+		{"old", "version: 1.25", files("go.mod", gomod("go 1.25")),
+			"birdhouse.yaml:2:10: warning: version: Go 1.25 gets no security fixes any more\n  1 | language: go\n  2 | version: 1.25\n    |          ^^^^\n    | write 1.27 or 1.26, which do, or nothing: then the newest release is taken\n"},
+		{"old, in full", "version: 1.25.11", files("go.mod", gomod("go 1.25")), "birdhouse.yaml:2:10: warning: version: Go 1.25 gets no security fixes any more"},
+		{"old, and not in the catalog", "version: 1.23.2", files("go.mod", gomod("go 1.23")), "Go 1.23 gets no security fixes any more"},
+		{"old patch", "version: 1.26.7", files("go.mod", gomod("go 1.25")),
+			"birdhouse.yaml:2:10: warning: version: Go 1.26.7 lacks the fixes up to 1.26.8\n  1 | language: go\n  2 | version: 1.26.7\n    |          ^^^^^^ write 1.26, or nothing: then the newest release is taken\n"},
+		{"a candidate of one that is out", "version: 1.27rc1", files("go.mod", gomod("go 1.25")), "Go 1.27rc1 lacks the fixes up to 1.27.4"},
+		{".go-version", "", files("go.mod", gomod("go 1.25"), ".go-version", "# ours\n1.25\n"), ".go-version:2:1: warning: Go 1.25 gets no security fixes any more"},
+		{".tool-versions", "", files("go.mod", gomod("go 1.25"), ".tool-versions", "golang 1.26.7\n"), ".tool-versions:1:8: warning: Go 1.26.7 lacks the fixes up to 1.26.8"},
+		{"toolchain", "", files("go.mod", gomod("go 1.24\n\ntoolchain go1.24.3")),
+			"go.mod:5:1: warning: toolchain: Go 1.24 gets no security fixes any more\n  5 | toolchain go1.24.3\n    | ^^^^^^^^^^^^^^^^^^\n    | write go1.27.4 or go1.26.8, which do, or nothing: then the newest release is taken\n"},
+		{"toolchain, old patch", "", files("go.mod", gomod("go 1.25\n\ntoolchain go1.26.7")), "^ write go1.26.8, or nothing"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.project["main.go"] = &fstest.MapFile{Data: []byte(program)}
+			r := planFor(t, "language: go\n"+tt.descriptor+"\n", tt.project, "")
+			require.NotNil(t, r.plan, r.text)
+			if tt.want == "" {
+				require.NotContains(t, r.text, "fixes")
+				return
+			}
+			require.Contains(t, r.text, tt.want)
+		})
+	}
+}
+
 func TestPrograms(t *testing.T) {
 	tests := []struct {
 		name       string
@@ -533,7 +572,7 @@ func (l linked) Open(name string) (fs.File, error) {
 func TestFilesThatCannotBeRead(t *testing.T) {
 	for _, name := range []string{"go.mod", "go.sum", "main.go", "more.go", "lib/lib.go", ".go-version"} {
 		t.Run(name, func(t *testing.T) {
-			project := files("go.mod", gomod("go 1.25"), "go.sum", "", "main.go", program, "more.go", "package main\n", "lib/lib.go", "package lib\n", ".go-version", "1.26.7\n")
+			project := files("go.mod", gomod("go 1.25"), "go.sum", "", "main.go", program, "more.go", "package main\n", "lib/lib.go", "package lib\n", ".go-version", "1.26.8\n")
 			project[name].Mode |= fs.ModeSymlink
 			r := planFor(t, "language: go\n", linked{project, name}, "")
 			require.Nil(t, r.plan)

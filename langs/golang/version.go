@@ -27,6 +27,9 @@ type toolchain struct {
 type asked struct {
 	text   string
 	source string
+	// prefix is what comes before a version where this one is written: "go" in a
+	// toolchain line, which takes full versions alone.
+	prefix string
 	// problem reports something wrong with it, at its place.
 	problem func(message, hint string) spec.Problem
 }
@@ -92,6 +95,7 @@ func (p *project) toolchain(versions []string) (toolchain, spec.Problems) {
 			fmt.Sprintf("write %s or newer, or nothing: then the newest release is taken", least))
 		return toolchain{}, append(problems, pr)
 	}
+	problems = append(problems, ask.warnOld(full, versions)...)
 	tc := toolchain{version: full, source: ask.source}
 	if full != ask.text {
 		tc.source += " says " + ask.text + "; its newest release"
@@ -128,6 +132,49 @@ func (a *asked) resolve(versions []string) (string, *spec.Problem) {
 	}
 	return fail(fmt.Sprintf("Go %s is not in the catalog", a.text),
 		fmt.Sprintf("there are %s; any other release can be named in full, such as %s", strings.Join(minors(stable), ", "), fullVersion(a.text)))
+}
+
+// supported is how many releases get security fixes, the newest ones: see
+// https://go.dev/doc/devel/release#policy.
+const supported = 2
+
+// warnOld warns about a version that lacks security fixes: one of a release that
+// gets none any more, or one that its release has a newer one of.
+func (a *asked) warnOld(full string, versions []string) spec.Problems {
+	warn := func(message, hint string) spec.Problems {
+		pr := a.problem(message, hint)
+		pr.Severity = spec.Warning
+		return spec.Problems{pr}
+	}
+	newest := map[string]string{} // of each release
+	releases := stableVersions(versions)
+	for _, v := range releases {
+		newest[version.Lang("go"+v)] = v
+	}
+	write := func(release string) string {
+		if a.prefix != "" {
+			return a.prefix + newest["go"+release]
+		}
+		return release
+	}
+	all := minors(releases)
+	if len(all) > supported {
+		all = all[len(all)-supported:]
+	}
+	release := version.Lang("go" + full)
+	switch {
+	case len(all) == supported && version.Compare(release, "go"+all[0]) < 0:
+		var names []string
+		for i := range all {
+			names = append(names, write(all[len(all)-1-i]))
+		}
+		return warn(fmt.Sprintf("Go %s gets no security fixes any more", strings.TrimPrefix(release, "go")),
+			fmt.Sprintf("write %s, which do, or nothing: then the newest release is taken", strings.Join(names, " or ")))
+	case newest[release] != "" && version.Compare("go"+full, "go"+newest[release]) < 0:
+		return warn(fmt.Sprintf("Go %s lacks the fixes up to %s", full, newest[release]),
+			fmt.Sprintf("write %s, or nothing: then the newest release is taken", write(strings.TrimPrefix(release, "go"))))
+	}
+	return nil
 }
 
 // askedVersion finds the version that the descriptor or a file names, nil when
@@ -183,6 +230,7 @@ func (p *project) askedVersion() (*asked, spec.Problems) {
 	return &asked{
 		text:   strings.TrimPrefix(tc.Name, "go"),
 		source: fmt.Sprintf("%s:%d", file, tc.Syntax.Start.Line),
+		prefix: "go",
 		problem: func(message, hint string) spec.Problem {
 			return lineProblem(file, tc.Syntax, "toolchain: "+message, hint)
 		},
