@@ -2,8 +2,10 @@
 //
 //	steps layer SPEC OUT                          unpack packages into OUT
 //	steps exec [FLAGS] -- COMMAND [ARGS]          run a command, keep and remove files
+//	steps check --root ROOT SPEC                  look for what has no place in an image
 //	steps libcheck --root ROOT FILE|DIR...        check that programs find their libraries
 //	steps smoke SPEC                              start a program and check its answer
+//	steps truststore BUNDLE OUT                   make Java's trust store of CA certificates
 //
 // Its bytes are part of the cache key of everything that it does, so it is
 // small, and changes only when a step does.
@@ -20,10 +22,12 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/birdhouse-build/birdhouse/steps/check"
 	"github.com/birdhouse-build/birdhouse/steps/exec"
 	"github.com/birdhouse-build/birdhouse/steps/layer"
 	"github.com/birdhouse-build/birdhouse/steps/libcheck"
 	"github.com/birdhouse-build/birdhouse/steps/smoke"
+	"github.com/birdhouse-build/birdhouse/steps/truststore"
 )
 
 func main() {
@@ -37,8 +41,10 @@ const usage = `steps runs inside builds:
 
   steps layer SPEC OUT
   steps exec [--ask NAME=COMMAND]... [--prepend NAME=PREFIX]... [--save SRC=DST]... [--remove DIR=GLOB]... [--message TEXT] -- COMMAND [ARGS]
+  steps check --root ROOT SPEC
   steps libcheck --root ROOT FILE|DIR...
   steps smoke SPEC
+  steps truststore BUNDLE OUT
 `
 
 var errUsage = errors.New("wrong arguments")
@@ -56,10 +62,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = runLayer(args)
 	case "exec":
 		err = runExec(ctx, args, stdin, stdout, stderr)
+	case "check":
+		err = runCheck(args, stdout, stderr)
 	case "libcheck":
 		err = runLibcheck(args, stdout, stderr)
 	case "smoke":
 		err = runSmoke(ctx, args, stdout, stderr)
+	case "truststore":
+		err = runTruststore(args)
 	case "help", "-h", "--help":
 		fmt.Fprint(stdout, usage)
 	default:
@@ -95,6 +105,13 @@ func runLayer(args []string) error {
 	return layer.Build(spec, args[1])
 }
 
+func runTruststore(args []string) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	return truststore.Make(args[0], args[1])
+}
+
 func runSmoke(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) != 1 {
 		return errUsage
@@ -123,6 +140,36 @@ func readSpec(name string, spec any) error {
 		return fmt.Errorf("reading the specification %s: something follows it", name)
 	}
 	return nil
+}
+
+func runCheck(args []string, stdout, stderr io.Writer) error {
+	flags := newFlags("check")
+	root := flags.String("root", "", "")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if *root == "" || flags.NArg() != 1 {
+		return errUsage
+	}
+	var spec check.Spec
+	if err := readSpec(flags.Arg(0), &spec); err != nil {
+		return err
+	}
+	problems, summary, err := check.Check(*root, spec)
+	if err != nil {
+		return err
+	}
+	for _, p := range problems {
+		fmt.Fprintln(stderr, p)
+	}
+	switch len(problems) {
+	case 0:
+		fmt.Fprintf(stdout, "nothing wrong with %d files, %d of them programs and libraries\n", summary.Files, summary.Programs)
+		return nil
+	case 1:
+		return errors.New("the image has a problem")
+	}
+	return fmt.Errorf("the image has %d problems", len(problems))
 }
 
 func runLibcheck(args []string, stdout, stderr io.Writer) error {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birdhouse-build/birdhouse/steps/check"
 	"github.com/birdhouse-build/birdhouse/steps/layer"
 	"github.com/birdhouse-build/birdhouse/steps/smoke"
 )
@@ -124,6 +125,29 @@ func TestLibcheck(t *testing.T) {
 	}
 }
 
+func TestCheck(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("an image's files are root's")
+	}
+	root := t.TempDir()
+	if err := os.Chmod(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	spec := writeJSON(t, check.Spec{})
+	if code, stdout, stderr := steps(t, "check", "--root", root, spec); code != 0 || stdout != "nothing wrong with 0 files, 0 of them programs and libraries\n" || stderr != "" {
+		t.Errorf("got %d, %q, %q", code, stdout, stderr)
+	}
+	for _, name := range []string{"a", "b"} {
+		if err := os.Symlink("nowhere", filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, _, stderr := steps(t, "check", "--root", root, spec)
+	if code != 1 || !strings.HasPrefix(stderr, "/a: it is a symlink to nowhere") || !strings.Contains(stderr, "\n/b: it is a symlink") || !strings.HasSuffix(stderr, "steps check: the image has 2 problems\n") {
+		t.Errorf("got %d, %q", code, stderr)
+	}
+}
+
 func TestSmoke(t *testing.T) {
 	spec := writeJSON(t, smoke.Spec{Args: []string{"/bin/sh", "-c", "echo hello; exit 3"}, Exit: 3, Output: "hello"})
 	if code, stdout, stderr := steps(t, "smoke", spec); code != 0 || !strings.Contains(stdout, "exit code 3") || stderr != "" {
@@ -148,6 +172,9 @@ func TestErrors(t *testing.T) {
 		{2, []string{"exec", "--save", "nothing", "--", "x"}, `"nothing" is not of the form`},
 		{2, []string{"exec", "--remove", "/x=[", "--", "x"}, "syntax error in pattern"},
 		{2, []string{"exec", "--unknown", "--", "x"}, "unknown"},
+		{2, []string{"check", writeJSON(t, "{}")}, "wrong arguments"},
+		{2, []string{"check", "--root", "/"}, "wrong arguments"},
+		{1, []string{"check", "--root", "/nonexistent", writeJSON(t, "{}")}, "reading the root file system"},
 		{2, []string{"libcheck", "/bin"}, "wrong arguments"},
 		{2, []string{"libcheck", "--root", "/"}, "wrong arguments"},
 		{2, []string{"smoke"}, "wrong arguments"},

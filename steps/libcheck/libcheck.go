@@ -58,6 +58,17 @@ func (m Missing) String() string {
 // system root and in the directories among paths, each taken as laid over
 // root. Files that are not ELF are passed over.
 func Check(root string, paths []string) ([]Missing, error) {
+	return run(root, paths, nil)
+}
+
+// Image is Check of a whole root file system. Libraries are also looked for in
+// dirs, absolute paths in it: those from which programs load libraries before
+// others that need them, as a JVM does with libjvm.so.
+func Image(root string, dirs []string) ([]Missing, error) {
+	return run(root, []string{root}, dirs)
+}
+
+func run(root string, paths, dirs []string) ([]Missing, error) {
 	if len(paths) == 0 {
 		return nil, errors.New("no files to check")
 	}
@@ -70,7 +81,7 @@ func Check(root string, paths []string) ([]Missing, error) {
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("reading the root file system: %s is not a directory", root)
 	}
-	c := &checker{root: root, trees: []string{root}, objects: map[string]*object{}, found: map[Missing]bool{}}
+	c := &checker{root: root, trees: []string{root}, dirs: dirs, objects: map[string]*object{}, found: map[Missing]bool{}}
 	var files []located
 	for _, p := range paths {
 		list, err := c.list(p)
@@ -102,6 +113,7 @@ func (l located) host() string { return filepath.Join(l.tree, l.path) }
 type checker struct {
 	root    string
 	trees   []string // root first
+	dirs    []string // searched last
 	objects map[string]*object
 	found   map[Missing]bool
 }
@@ -276,13 +288,13 @@ var triplets = map[elf.Machine][]string{
 // by itself: for Debian's glibc those of `ld.so --help`.
 func (c *checker) defaults(program *object) []string {
 	if strings.HasPrefix(path.Base(program.interpreter), "ld-musl-") {
-		return []string{"/lib", "/usr/local/lib", "/usr/lib"}
+		return append([]string{"/lib", "/usr/local/lib", "/usr/lib"}, c.dirs...)
 	}
 	var dirs []string
 	for _, t := range triplets[program.machine] {
 		dirs = append(dirs, "/lib/"+t, "/usr/lib/"+t)
 	}
-	return append(append(dirs, "/lib", "/usr/lib"), c.configured()...)
+	return slices.Concat(dirs, []string{"/lib", "/usr/lib"}, c.configured(), c.dirs)
 }
 
 // configured are the directories of /etc/ld.so.conf.d. They mean something only
