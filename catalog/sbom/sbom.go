@@ -1,0 +1,153 @@
+// Package sbom writes down what a base image is made of as an SPDX document. It
+// knows that from the lock, so nothing is scanned, and the same lock gives the
+// same document.
+package sbom
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	spdxjson "github.com/spdx/tools-golang/json"
+	"github.com/spdx/tools-golang/spdx/v2/common"
+	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
+
+	"github.com/birdhouse-build/birdhouse/catalog"
+)
+
+// namespace is the beginning of the documents' names, which are made unique by
+// their content.
+const namespace = "https://github.com/birdhouse-build/birdhouse/spdx/"
+
+// Options are what the document says besides the packages.
+type Options struct {
+	// Suite is the release of Debian, "13", that tells scanners which advisories
+	// are meant.
+	Suite string
+	// Architecture is the image's.
+	Architecture string
+	// Created is the document's time: the lock's.
+	Created time.Time
+}
+
+// component is one thing in the image.
+type component struct {
+	name, version string
+	purl          string
+	sha           []common.Checksum
+	layer         string
+}
+
+// SPDX returns the document, SPDX 2.3 as JSON
+// (https://spdx.github.io/spdx-spec/v2.3/): the image, and in it every Debian package
+// and archive with version, checksum of the file it came in, and package URL.
+func SPDX(img *catalog.Image, o Options) ([]byte, error) {
+	components := components(img, o)
+	image := element("Image-" + img.Ref)
+	doc := &spdx.Document{
+		SPDXVersion:    spdx.Version,
+		DataLicense:    spdx.DataLicense,
+		SPDXIdentifier: "DOCUMENT",
+		DocumentName:   img.Ref + " for linux/" + o.Architecture,
+		CreationInfo: &spdx.CreationInfo{
+			Creators: []common.Creator{{CreatorType: "Tool", Creator: "birdhouse"}},
+			Created:  o.Created.UTC().Format(time.RFC3339),
+		},
+		Packages: []*spdx.Package{{
+			PackageName:             img.Ref,
+			PackageSPDXIdentifier:   image,
+			PackageDownloadLocation: "NOASSERTION",
+			PrimaryPackagePurpose:   "CONTAINER",
+		}},
+		Relationships: []*spdx.Relationship{{
+			RefA: common.MakeDocElementID("", "DOCUMENT"), RefB: common.MakeDocElementID("", string(image)), Relationship: "DESCRIBES",
+		}},
+	}
+	for _, c := range components {
+		id := element("Package-" + c.name + "-" + c.version)
+		p := &spdx.Package{
+			PackageName:             c.name,
+			PackageSPDXIdentifier:   id,
+			PackageVersion:          c.version,
+			PackageDownloadLocation: "NOASSERTION",
+			PackageChecksums:        c.sha,
+			PackageLicenseConcluded: "NOASSERTION",
+			PackageLicenseDeclared:  "NOASSERTION",
+			PackageCopyrightText:    "NOASSERTION",
+			PackageSourceInfo:       "layer " + c.layer,
+			PackageExternalReferences: []*spdx.PackageExternalReference{{
+				Category: common.CategoryPackageManager, RefType: common.TypePackageManagerPURL, Locator: c.purl,
+			}},
+		}
+		doc.Packages = append(doc.Packages, p)
+		doc.Relationships = append(doc.Relationships, &spdx.Relationship{
+			RefA: common.MakeDocElementID("", string(image)), RefB: common.MakeDocElementID("", string(id)), Relationship: "CONTAINS",
+		})
+	}
+	data, err := encode(doc)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(data)
+	doc.DocumentNamespace = namespace + url.PathEscape(img.Ref) + "/" + o.Architecture + "/" + hex.EncodeToString(sum[:])
+	return encode(doc)
+}
+
+func encode(doc *spdx.Document) ([]byte, error) {
+	var b bytes.Buffer
+	if err := spdxjson.Write(doc, &b, spdxjson.Indent(" ")); err != nil {
+		return nil, fmt.Errorf("writing the SPDX document %s: %w", doc.DocumentName, err)
+	}
+	return b.Bytes(), nil
+}
+
+// components are sorted by name, each once: layers may share a package.
+func components(img *catalog.Image, o Options) []component {
+	var all []component
+	for _, l := range img.Layers {
+		for _, p := range l.Packages {
+			all = append(all, component{
+				name: p.Name, version: p.Version, layer: l.Name,
+				sha: []common.Checksum{{Algorithm: common.SHA256, Value: p.SHA256}},
+				purl: fmt.Sprintf("pkg:deb/debian/%s@%s?arch=%s&distro=debian-%s",
+					escape(p.Name), escape(p.Version), url.QueryEscape(p.Architecture), url.QueryEscape(o.Suite)),
+			})
+		}
+		if l.GoToolchain != "" {
+			all = append(all, component{
+				name: "go", version: l.GoToolchain, layer: l.Name,
+				// The name under which advisories about Go's standard library and
+				// commands are found.
+				purl: "pkg:golang/stdlib@" + escape(l.GoToolchain),
+			})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b component) int { return strings.Compare(a.name+"\x00"+a.version, b.name+"\x00"+b.version) })
+	return slices.CompactFunc(all, func(a, b component) bool { return a.name == b.name && a.version == b.version })
+}
+
+// escape writes a part of a package URL,
+// https://github.com/package-url/purl-spec: a version's "+" is %2B there.
+func escape(s string) string {
+	return strings.ReplaceAll(url.PathEscape(s), "+", "%2B")
+}
+
+// element is an identifier of SPDX: letters, digits, dots and hyphens.
+func element(s string) common.ElementID {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '-':
+			b.WriteByte(c)
+		default:
+			// What is escaped stays different from anything else.
+			fmt.Fprintf(&b, "-%02x-", c)
+		}
+	}
+	return common.ElementID(b.String())
+}
