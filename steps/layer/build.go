@@ -28,7 +28,7 @@ type limits struct {
 var defaultLimits = limits{bytes: 8 << 30, entries: 1 << 20}
 
 // Build unpacks spec into out, an empty or missing directory. It writes nothing
-// before the checksums of all packages are verified, nothing outside out, no
+// before the checksums of all packages and archives are verified, nothing outside out, no
 // device, fifo, setuid or setgid file and, but for /tmp, nothing that everybody
 // may write. All files are owned by 0:0, or who spec says, if Build runs as
 // root, and have the time 0. After an error out is empty.
@@ -58,6 +58,15 @@ func build(spec Spec, out string, max limits) (err error) {
 	if err != nil {
 		return err
 	}
+	archives, err := openArchives(spec.Archives)
+	defer func() {
+		for _, a := range archives {
+			a.file.Close()
+		}
+	}()
+	if err != nil {
+		return err
+	}
 
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return fmt.Errorf("making the layer's directory: %w", err)
@@ -74,8 +83,13 @@ func build(spec Spec, out string, max limits) (err error) {
 	}()
 
 	b := &builder{tree: tree, rules: rules, max: max, caBundle: spec.CABundle}
-	if err := b.unpackAll(packages); err != nil {
+	if err := b.unpackAll(packages, archives); err != nil {
 		return err
+	}
+	if spec.Strip {
+		if err := tree.strip(); err != nil {
+			return fmt.Errorf("stripping programs and libraries: %w", err)
+		}
 	}
 	if spec.CABundle {
 		if err := b.writeCABundle(); err != nil {
@@ -207,16 +221,40 @@ type builder struct {
 	certificates []certificate
 }
 
-func (b *builder) unpackAll(packages []*opened) error {
-	members := make([]member, len(packages))
-	for i, p := range packages {
-		members[i] = p.data
+func (b *builder) unpackAll(packages []*opened, archives []*openedArchive) error {
+	var members []member
+	for _, p := range packages {
+		members = append(members, p.data)
+	}
+	for _, a := range archives {
+		if a.zip == nil {
+			members = append(members, a.tar)
+		}
 	}
 	decoder, contents := startDecoder(members)
 	defer decoder.close()
-	for i, p := range packages {
-		if err := b.unpack(p.name, contents[i]); err != nil {
+	next := func() *content {
+		c := contents[0]
+		contents = contents[1:]
+		return c
+	}
+	for _, p := range packages {
+		if err := b.unpack("data.tar", next(), func(h *tar.Header, r io.Reader) error { return b.entry(p.name, h, r) }); err != nil {
 			return fmt.Errorf("package %s: %w", p.name, err)
+		}
+	}
+	for _, a := range archives {
+		var err error
+		if a.zip != nil {
+			err = b.unzip(a)
+		} else {
+			err = b.unpack("the archive", next(), func(h *tar.Header, r io.Reader) error { return b.archiveEntry(a, h, r) })
+		}
+		if err == nil {
+			err = a.complete()
+		}
+		if err != nil {
+			return fmt.Errorf("archive %s: %w", a.name, err)
 		}
 	}
 	return nil
@@ -236,7 +274,8 @@ func (c counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *builder) unpack(pkg string, r io.Reader) error {
+// unpack gives each entry of a tar archive to a function.
+func (b *builder) unpack(what string, r io.Reader, entry func(*tar.Header, io.Reader) error) error {
 	r = counted{r, b}
 	archive := tar.NewReader(r)
 	for {
@@ -245,12 +284,12 @@ func (b *builder) unpack(pkg string, r io.Reader) error {
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("reading data.tar: %w", err)
+			return fmt.Errorf("reading %s: %w", what, err)
 		}
-		if b.entries++; b.entries > b.max.entries {
-			return fmt.Errorf("the layer's packages have more than %d files", b.max.entries)
+		if err := b.count(); err != nil {
+			return err
 		}
-		if err := b.entry(pkg, header, archive); err != nil {
+		if err := entry(header, archive); err != nil {
 			return fmt.Errorf("unpacking %.200q: %w", header.Name, err)
 		}
 	}
@@ -258,12 +297,21 @@ func (b *builder) unpack(pkg string, r io.Reader) error {
 	// What follows the archive is of no use, but what the compression says of
 	// its integrity stands at the very end.
 	if _, err := io.Copy(io.Discard, r); err != nil {
-		return fmt.Errorf("reading the end of data.tar: %w", err)
+		return fmt.Errorf("reading the end of %s: %w", what, err)
 	}
 	return nil
 }
 
-// entry puts one entry of a package into the tree.
+// count counts an entry and fails when there are more than the limit.
+func (b *builder) count() error {
+	if b.entries++; b.entries > b.max.entries {
+		return fmt.Errorf("the layer's packages have more than %d files", b.max.entries)
+	}
+	return nil
+}
+
+// entry puts one entry of a package, or of an archive under its name, into the
+// tree.
 func (b *builder) entry(pkg string, header *tar.Header, content io.Reader) error {
 	shipped, err := entryName(header.Name)
 	if err != nil {

@@ -47,7 +47,9 @@ func tarOf(t testing.TB, entries []entry) []byte {
 				h.Typeflag = tar.TypeReg
 			}
 		}
-		if h.Mode == 0 {
+		if h.Typeflag == tar.TypeXGlobalHeader {
+			h = &tar.Header{Typeflag: e.flag, PAXRecords: e.pax}
+		} else if h.Mode == 0 {
 			h.Mode = map[byte]int64{tar.TypeDir: 0o755, tar.TypeSymlink: 0o777}[h.Typeflag]
 			if h.Mode == 0 {
 				h.Mode = 0o644

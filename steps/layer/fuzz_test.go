@@ -47,6 +47,10 @@ func FuzzData(f *testing.F) {
 }
 
 func checkBuild(t *testing.T, lower bool, deb []byte) {
+	checkSpec(t, Spec{Packages: []Package{save(t, deb)}, Lower: lower, Exclude: []string{"usr/share/**"}})
+}
+
+func checkSpec(t *testing.T, spec Spec) {
 	dir := t.TempDir()
 	outside, out := filepath.Join(dir, "outside"), filepath.Join(dir, "out")
 	if err := os.Mkdir(outside, 0o755); err != nil {
@@ -56,7 +60,7 @@ func checkBuild(t *testing.T, lower bool, deb []byte) {
 		t.Fatal(err)
 	}
 	before := listing(t, outside, true)
-	err := build(Spec{Packages: []Package{save(t, deb)}, Lower: lower, Exclude: []string{"usr/share/**"}}, out, limits{bytes: 1 << 20, entries: 100})
+	err := build(spec, out, limits{bytes: 1 << 20, entries: 100})
 	if after := listing(t, outside, true); !slices.Equal(before, after) {
 		t.Errorf("outside changed: %q, was %q", after, before)
 	}
