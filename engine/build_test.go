@@ -713,7 +713,7 @@ func TestDamagedDatabases(t *testing.T) {
 	cut := func(size int64) func(string) error {
 		return func(f string) error { return os.Truncate(f, size) }
 	}
-	// Pages inside are only read when they are needed, or all of them after a crash.
+	// Pages inside are read when they are needed, which would be too late.
 	inside := func(f string) error {
 		data, err := os.ReadFile(f)
 		if err != nil {
@@ -722,7 +722,7 @@ func TestDamagedDatabases(t *testing.T) {
 		for i := 4 * os.Getpagesize(); i < len(data); i++ {
 			data[i] = 'x'
 		}
-		return errors.Join(os.WriteFile(f, data, 0o600), os.WriteFile(filepath.Join(root, "lock"), []byte("1\n"), 0o600))
+		return os.WriteFile(f, data, 0o600)
 	}
 	for _, damage := range []struct {
 		name string
@@ -744,8 +744,18 @@ func TestDamagedDatabases(t *testing.T) {
 				if err != nil || len(files) != 1 {
 					t.Fatalf("files %q, %v", files, err)
 				}
+				if err := verifyDatabase(files[0]); err != nil {
+					t.Errorf("a database in order: %v", err)
+				}
+				dir := strings.TrimSuffix(files[0], name)
+				if !sealed(dir) {
+					t.Error("databases in order would be read as a whole at each start")
+				}
 				if err := damage.do(files[0]); err != nil {
 					t.Fatal(err)
+				}
+				if sealed(dir) {
+					t.Error("damaged databases would not be read as a whole")
 				}
 				var notice string
 				e, err = Open(t.Context(), Options{Root: root, Notice: func(msg string) { notice += msg }})

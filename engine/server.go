@@ -39,7 +39,7 @@ func (e *Engine) serve() error {
 		return err
 	}
 	// There are no records of builds, yet the database has to be there to say so.
-	history, err := boltutil.SafeOpen(filepath.Join(s.dir, "history.db"), 0o600, &bolt.Options{NoSync: true, FreelistType: bolt.FreelistMapType})
+	history, err := boltutil.SafeOpen(filepath.Join(s.dir, historyDatabase), 0o600, &bolt.Options{NoSync: true, FreelistType: bolt.FreelistMapType})
 	if err != nil {
 		return err
 	}

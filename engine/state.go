@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,10 +89,17 @@ func openState(root, runtime string, o Options, killed bool) (*state, error) {
 		}
 	}
 	var s *state
-	err := checkDatabases(dir, killed)
+	whole := killed || !sealed(dir)
+	if whole {
+		// It has no records in it; a new one is made.
+		if err := os.Remove(filepath.Join(dir, historyDatabase)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	err := checkDatabases(dir, whole)
 	if err == nil {
 		var damage error
-		if damage, err = checkCacheDatabase(dir, killed); damage != nil {
+		if damage, err = checkCacheDatabase(dir, whole); damage != nil {
 			notice(damage, "what was built before is built again")
 		}
 	}
@@ -114,12 +122,15 @@ func openState(root, runtime string, o Options, killed bool) (*state, error) {
 	return s, nil
 }
 
+// bootID is the file that has another content after each start of the machine.
+const bootID = "/proc/sys/kernel/random/boot_id"
+
 // overlaySupported tries overlayfs in dir. The trial takes longer than all else
 // that Open does, so it is not repeated in the same place: the same folder, as
 // seen by the same mount namespace of the same run of the machine.
 func overlaySupported(dir string) error {
 	var st syscall.Stat_t
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	boot, err := os.ReadFile(bootID)
 	mounts, err2 := os.Readlink("/proc/self/ns/mnt")
 	if err := errors.Join(err, err2, syscall.Stat(dir, &st)); err != nil {
 		logrus.Debug(err)
@@ -293,7 +304,14 @@ func (s *state) close() error {
 	} else {
 		err = errors.Join(s.workers.Close(), s.cacheStore.Close())
 	}
-	return errors.Join(err, s.closeFiles())
+	if err = errors.Join(err, s.closeFiles()); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, sealFile), []byte(seal(s.dir)), 0o600); err != nil {
+		// On a full disk. The next process reads the databases as a whole then.
+		logrus.Warn(err)
+	}
+	return nil
 }
 
 func (s *state) closeFiles() error {
