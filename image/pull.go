@@ -13,7 +13,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
 	"github.com/docker/go-units"
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -55,11 +54,7 @@ func (s *Store) pull(ctx context.Context, ref string, o PullOptions) (v1.Image, 
 	if dgst != "" {
 		remoteName = full + "@" + dgst.String()
 	}
-	var nameOptions []name.Option
-	if host, _, _ := strings.Cut(full, "/"); loopback(host) {
-		nameOptions = append(nameOptions, name.Insecure)
-	}
-	parsed, err := name.ParseReference(remoteName, nameOptions...)
+	parsed, err := RegistryName(remoteName)
 	if err != nil {
 		return nil, err
 	}
@@ -91,12 +86,7 @@ func (s *Store) pull(ctx context.Context, ref string, o PullOptions) (v1.Image, 
 
 // fetch gets the manifest for p.
 func fetch(ctx context.Context, ref string, parsed name.Reference, p *ocispecs.Platform) (v1.Image, error) {
-	desc, err := remote.Get(parsed,
-		remote.WithContext(ctx),
-		remote.WithAuthFromKeychain(authn.DefaultKeychain),
-		remote.WithTransport(onlyLocalHTTP{remote.DefaultTransport}),
-		remote.WithUserAgent("birdhouse"),
-	)
+	desc, err := remote.Get(parsed, RegistryOptions(ctx)...)
 	if err != nil {
 		return nil, err
 	}
