@@ -34,8 +34,11 @@ require (
 )
 
 require (
+	github.com/Masterminds/semver/v3 v3.5.0
 	github.com/containerd/go-runc v1.2.1 // indirect
 	github.com/moby/go-archive v0.2.0 // indirect
+	github.com/tidwall/jsonc v0.3.3
+	mvdan.cc/sh/v3 v3.14.1
 )
 
 require (
