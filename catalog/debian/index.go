@@ -211,3 +211,21 @@ func (ix *Index) newest(r relation) *Package {
 	}
 	return nil
 }
+
+// Has says whether there is a package of a name.
+func (ix *Index) Has(name string) bool { return len(ix.byName[name]) > 0 }
+
+// Installed returns a package that is there already, for Query.Have. One of a
+// version that the index does not have provides what the newest one does.
+func (ix *Index) Installed(name, version string) *Package {
+	for _, p := range ix.byName[name] {
+		if p.Version == version {
+			return p
+		}
+	}
+	installed := &Package{Name: name, Version: version, Architecture: ix.arch}
+	if p := ix.newest(relation{name: name}); p != nil {
+		installed.provides = p.provides
+	}
+	return installed
+}

@@ -4,6 +4,7 @@
 //	steps exec [FLAGS] -- COMMAND [ARGS]          run a command, keep and remove files
 //	steps check --root ROOT SPEC                  look for what has no place in an image
 //	steps libcheck --root ROOT FILE|DIR...        check that programs find their libraries
+//	steps resolve SPEC OUT                        find packages and what they need
 //	steps smoke SPEC                              start a program and check its answer
 //	steps truststore BUNDLE OUT                   make Java's trust store of CA certificates
 //
@@ -26,6 +27,7 @@ import (
 	"github.com/birdhouse-build/birdhouse/steps/exec"
 	"github.com/birdhouse-build/birdhouse/steps/layer"
 	"github.com/birdhouse-build/birdhouse/steps/libcheck"
+	"github.com/birdhouse-build/birdhouse/steps/resolve"
 	"github.com/birdhouse-build/birdhouse/steps/smoke"
 	"github.com/birdhouse-build/birdhouse/steps/truststore"
 )
@@ -43,6 +45,7 @@ const usage = `steps runs inside builds:
   steps exec [--ask NAME=COMMAND]... [--prepend NAME=PREFIX]... [--save SRC=DST]... [--remove DIR=GLOB]... [--message TEXT] -- COMMAND [ARGS]
   steps check --root ROOT SPEC
   steps libcheck --root ROOT FILE|DIR...
+  steps resolve SPEC OUT
   steps smoke SPEC
   steps truststore BUNDLE OUT
 `
@@ -66,6 +69,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = runCheck(args, stdout, stderr)
 	case "libcheck":
 		err = runLibcheck(args, stdout, stderr)
+	case "resolve":
+		err = runResolve(args, stdout)
 	case "smoke":
 		err = runSmoke(ctx, args, stdout, stderr)
 	case "truststore":
@@ -110,6 +115,17 @@ func runTruststore(args []string) error {
 		return errUsage
 	}
 	return truststore.Make(args[0], args[1])
+}
+
+func runResolve(args []string, stdout io.Writer) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	var spec resolve.Spec
+	if err := readSpec(args[0], &spec); err != nil {
+		return err
+	}
+	return resolve.Run(spec, args[1], stdout)
 }
 
 func runSmoke(ctx context.Context, args []string, stdout, stderr io.Writer) error {

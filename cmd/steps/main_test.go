@@ -15,6 +15,7 @@ import (
 
 	"github.com/birdhouse-build/birdhouse/steps/check"
 	"github.com/birdhouse-build/birdhouse/steps/layer"
+	"github.com/birdhouse-build/birdhouse/steps/resolve"
 	"github.com/birdhouse-build/birdhouse/steps/smoke"
 )
 
@@ -145,6 +146,30 @@ func TestCheck(t *testing.T) {
 	code, _, stderr := steps(t, "check", "--root", root, spec)
 	if code != 1 || !strings.HasPrefix(stderr, "/a: it is a symlink to nowhere") || !strings.Contains(stderr, "\n/b: it is a symlink") || !strings.HasSuffix(stderr, "steps check: the image has 2 problems\n") {
 		t.Errorf("got %d, %q", code, stderr)
+	}
+}
+
+func TestResolve(t *testing.T) {
+	index := "Package: aa\nVersion: 1\nArchitecture: amd64\nFilename: pool/aa.deb\nSize: 1\nSHA256: " + strings.Repeat("0", 64) + "\n"
+	path := filepath.Join(t.TempDir(), "Packages")
+	if err := os.WriteFile(path, []byte(index), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	spec := resolve.Spec{Names: []string{"aa"}, Machine: resolve.Machine{
+		Architecture: "amd64",
+		Indices:      []resolve.Index{{Path: path, SHA256: fmt.Sprintf("%x", sha256.Sum256([]byte(index))), Archive: "debian"}},
+	}}
+	out := t.TempDir()
+	code, stdout, stderr := steps(t, "resolve", writeJSON(t, spec), out)
+	if code != 0 || stdout != "aa 1 (amd64): asked for\n" {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+	if got, err := os.ReadFile(filepath.Join(out, resolve.Answer)); !strings.Contains(string(got), `"path":"pool/aa.deb"`) {
+		t.Errorf("the answer is %s, %v", got, err)
+	}
+	spec.Machine.Indices[0].SHA256 = strings.Repeat("0", 64)
+	if code, _, stderr := steps(t, "resolve", writeJSON(t, spec), t.TempDir()); code != 1 || !strings.Contains(stderr, "the lock says 000") {
+		t.Errorf("another index: exit code %d, %q", code, stderr)
 	}
 }
 

@@ -62,14 +62,14 @@ type file struct {
 // FetchRelease gets and verifies the InRelease file of a suite. The base is
 // the mirror's URL: "http://mirror.example.com/debian". The signature must be
 // of one of the keys, the file must be of the suite asked for, and now must lie
-// between its date and its expiry.
-func FetchRelease(ctx context.Context, f *Fetcher, base, suite string, keys openpgp.EntityList, now time.Time) (*Release, error) {
+// between its date and its expiry, or at most grace after that.
+func FetchRelease(ctx context.Context, f *Fetcher, base, suite string, keys openpgp.EntityList, now time.Time, grace time.Duration) (*Release, error) {
 	dir := strings.TrimRight(base, "/") + "/dists/" + suite
 	data, err := f.Get(ctx, dir+"/InRelease", maxInRelease)
 	if err != nil {
 		return nil, err
 	}
-	r, err := readRelease(data, suite, keys, now)
+	r, err := readRelease(data, suite, keys, now, grace)
 	if err != nil {
 		return nil, fmt.Errorf("verifying %s/InRelease: %w", dir, err)
 	}
@@ -77,7 +77,7 @@ func FetchRelease(ctx context.Context, f *Fetcher, base, suite string, keys open
 	return r, nil
 }
 
-func readRelease(data []byte, suite string, keys openpgp.EntityList, now time.Time) (*Release, error) {
+func readRelease(data []byte, suite string, keys openpgp.EntityList, now time.Time, grace time.Duration) (*Release, error) {
 	text, signer, err := verify(data, keys, now)
 	if err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func readRelease(data []byte, suite string, keys openpgp.EntityList, now time.Ti
 		if r.ValidUntil, err = releaseTime(v); err != nil {
 			return nil, fmt.Errorf("its expiry: %w", err)
 		}
-		if now.After(r.ValidUntil) {
+		if now.After(r.ValidUntil.Add(grace)) {
 			return nil, fmt.Errorf("it expired on %s: the mirror has stopped following the archive; use another one", r.ValidUntil.Format(time.RFC3339))
 		}
 	}

@@ -30,7 +30,7 @@ func read(t *testing.T, a *archivetest.Archive) (*archive.Release, *debian.Packa
 	t.Helper()
 	keys, err := archive.ReadKeys(a.Keys(t))
 	require.NoError(t, err)
-	r, err := archive.FetchRelease(context.Background(), fetcher, a.URL, "stone", keys, archivetest.Now)
+	r, err := archive.FetchRelease(context.Background(), fetcher, a.URL, "stone", keys, archivetest.Now, 0)
 	if err != nil {
 		return nil, nil, err
 	}
