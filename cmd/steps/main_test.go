@@ -5,7 +5,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
@@ -184,6 +187,36 @@ func TestSmoke(t *testing.T) {
 	}
 }
 
+func TestTruststore(t *testing.T) {
+	// A certificate by its outline: what the step looks at.
+	var outline struct {
+		Signed struct {
+			Serial                               int
+			Algorithm                            pkix.AlgorithmIdentifier
+			Issuer, Validity, Subject, PublicKey struct{}
+		}
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	outline.Algorithm.Algorithm = asn1.ObjectIdentifier{1, 3, 101, 112}
+	outline.Signed.Algorithm = outline.Algorithm
+	der, err := asn1.Marshal(outline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	bundle, out := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "lib", "security", "cacerts")
+	if err := os.WriteFile(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := steps(t, "truststore", bundle, out); code != 0 || stdout != "" || stderr != "" {
+		t.Fatal(code, stdout, stderr)
+	}
+	if store, err := os.ReadFile(out); err != nil || !bytes.Contains(store, der) {
+		t.Errorf("the certificate is not in the store, %v", err)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for _, c := range []struct {
 		code int
@@ -203,6 +236,8 @@ func TestErrors(t *testing.T) {
 		{2, []string{"libcheck", "/bin"}, "wrong arguments"},
 		{2, []string{"libcheck", "--root", "/"}, "wrong arguments"},
 		{2, []string{"smoke"}, "wrong arguments"},
+		{2, []string{"truststore", "/bundle"}, "wrong arguments"},
+		{1, []string{"truststore", "/nonexistent/bundle", "/nonexistent/out"}, "reading the CA bundle: open /nonexistent/bundle"},
 		{1, []string{"exec", "--", "/nonexistent/tool"}, "running /nonexistent/tool"},
 		{1, []string{"layer", "/nonexistent/spec", "/nonexistent/out"}, "reading the specification"},
 		{1, []string{"layer", writeJSON(t, "{"), "/nonexistent/out"}, "unexpected EOF"},
