@@ -22,6 +22,11 @@ import (
 type Image struct {
 	// Ref is its name: "static:13", "go:1.26.8-build".
 	Ref string
+	// Suite is the release of Debian that it is made of: "13".
+	Suite string
+	// FullVersion is the version of what the image is for, "3.13.5" of
+	// python:3.13; "" for an image of no language.
+	FullVersion string
 	// Layers are its layers, lowest first. Equal layers of several images are
 	// equal values.
 	Layers []Layer
@@ -29,26 +34,69 @@ type Image struct {
 	Config Config
 }
 
-// Layer is one layer of a base image. It has either packages or a toolchain.
+// Layer is one layer of a base image. It has packages, an archive and files, or
+// a toolchain, or it is made by a command.
 type Layer struct {
-	// Name is "static", "libc", "cc", "git", "toolchain".
+	// Name is "static", "libc", "cc", "git", "toolchain", "python-3.13".
 	Name string
 	// What is a line for people: "CA 20250419, time zones 2026b".
 	What string
 	// Packages are the Debian packages to fetch, in the order of Spec.Packages.
 	Packages []Package
+	// Archive is what the layer has that is no Debian package; may be nil.
+	Archive *Archive
 	// Spec is what the step does with them; the Path of its packages is empty,
 	// since the graph decides where they are mounted. Of a toolchain it only has
-	// Exclude, patterns of paths in /usr/local/go.
+	// Exclude, patterns of paths in /usr/local/go, and of a layer that is made
+	// Exclude, patterns of paths in it.
 	Spec layer.Spec
+	// Make is the command that makes the layer; nil for all others.
+	Make *Make
 	// GoToolchain is the Go release to install in /usr/local/go through Go's own
 	// toolchain mechanism, run by the bootstrap go that Bootstrap unpacks; ""
-	// for a layer of packages.
-	GoToolchain string
+	// for a layer of packages. GoArchitecture is the toolchain's.
+	GoToolchain    string
+	GoArchitecture string
 	// Bootstrap are the layers, lowest first, of the root file system in which
 	// the bootstrap go runs to install GoToolchain, as `go` in /usr/bin; they
 	// have the build machine's architecture and are no part of the image.
 	Bootstrap []Layer
+}
+
+// Make is a command that writes a layer to the folder /out. Its output has the
+// same bytes whichever machine runs it.
+type Make struct {
+	// Root are the layers, lowest first, of the command's root file system; they
+	// have the build machine's architecture.
+	Root []Layer
+	// Target are layers of the image's architecture, lowest first, that the
+	// command sees at /target.
+	Target []Layer
+	// Args is the command, Env its environment as NAME=VALUE, in order.
+	Args, Env []string
+	// Network says that the command needs the network.
+	Network bool
+}
+
+// Archive is a locked release of something that is no Debian package.
+type Archive struct {
+	// Name is what the definitions call it, "node", and Version its full
+	// version, "24.21.0".
+	Name, Version string
+	// Files are where it can be had, in the order in which the locations are
+	// tried.
+	Files []ArchiveFile
+}
+
+// ArchiveFile is an archive at one kind of location.
+type ArchiveFile struct {
+	// Location is the kind: "nodejs", "npm".
+	Location string `json:"location"`
+	// Path is the path below the location's URL.
+	Path string `json:"path"`
+	// Digest is the algorithm and the checksum in hex: "sha512:…", "sha256:…".
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"`
 }
 
 // Package is a locked Debian package.
@@ -70,6 +118,8 @@ type Config struct {
 	Env        []string
 	User       string
 	WorkingDir string
+	// Cmd is the command of a container that names none; may be nil.
+	Cmd []string
 }
 
 //go:embed catalog.yaml
@@ -119,11 +169,8 @@ func New(defs *define.Definitions, lock *Lock) (*Catalog, error) {
 	c := &Catalog{defs: defs, lock: lock}
 	for _, suite := range defs.SuiteNames() {
 		for _, arch := range defs.ArchitectureNames() {
-			for _, l := range defs.Layers {
-				if !l.For(arch) {
-					continue
-				}
-				if _, err := c.layer(suite, arch, l); err != nil {
+			for _, used := range defs.Used(suite, arch) {
+				if _, err := c.layer(used.Place, used.Layer); err != nil {
 					return nil, fmt.Errorf("the lock does not fit the catalog's definitions: %w; `birdhouse catalog update FILE` writes one that does", err)
 				}
 			}
@@ -149,6 +196,16 @@ func (c *Catalog) Versions(language string) []string {
 	return slices.Clone(c.defs.Images[language].Versions)
 }
 
+// EndOfLife returns the day from which on a version of a language gets no more
+// fixes, "2026-04-30", where the catalog knows of one.
+func (c *Catalog) EndOfLife(language, version string) (date string, ok bool) {
+	date, ok = c.defs.Images[language].EndOfLife[version]
+	return date, ok
+}
+
+// Prefer says which real package stands for a virtual one that several provide.
+func (c *Catalog) Prefer() map[string]string { return maps.Clone(c.defs.Prefer) }
+
 // Bases returns all images by name, version and variant, those with no language
 // first, then by name, oldest version first.
 func (c *Catalog) Bases() []plan.Base {
@@ -160,7 +217,7 @@ func (c *Catalog) Bases() []plan.Base {
 				continue
 			}
 			for _, v := range c.versions(im) {
-				for _, variant := range variants(im) {
+				for _, variant := range c.defs.Variants(im) {
 					out = append(out, plan.Base{Image: name, Version: v, Variant: variant})
 				}
 			}
@@ -178,11 +235,21 @@ func (c *Catalog) Refs() []string {
 	return out
 }
 
-// Sets returns the names of the layers that a base's With may add, sorted.
+// Sets returns the names of the layers that a base's With may add, sorted. Some
+// are for some releases of Debian only.
 func (c *Catalog) Sets() []string {
+	sets := []string{}
+	for _, suite := range c.defs.SuiteNames() {
+		sets = append(sets, c.sets(suite)...)
+	}
+	slices.Sort(sets)
+	return slices.Compact(sets)
+}
+
+func (c *Catalog) sets(suite string) []string {
 	var out []string
 	for _, l := range c.defs.Layers {
-		if l.With {
+		if l.With && (len(l.Suites) == 0 || slices.Contains(l.Suites, suite)) {
 			out = append(out, l.Name)
 		}
 	}
@@ -190,128 +257,185 @@ func (c *Catalog) Sets() []string {
 	return out
 }
 
-// Image returns a base image for an architecture ("amd64", "arm64"). A set in
-// With brings the layers that it lies on; one that the architecture does not
-// need adds nothing. Errors name what there is.
-func (c *Catalog) Image(b plan.Base, arch string) (*Image, error) {
-	img, err := c.image(b, arch)
+// Image returns a base image for an architecture ("amd64", "arm64"), made on a
+// machine of the architecture build. A set in With brings the layers that it
+// lies on; one that the architecture does not need adds nothing. Errors name
+// what there is.
+func (c *Catalog) Image(b plan.Base, arch, build string) (*Image, error) {
+	img, err := c.image(b, arch, build)
 	if err != nil {
 		return nil, fmt.Errorf("base image %s: %w", b, err)
 	}
 	return img, nil
 }
 
-func (c *Catalog) image(b plan.Base, arch string) (*Image, error) {
+func (c *Catalog) image(b plan.Base, arch, build string) (*Image, error) {
 	if c.defs.Architectures[arch] == nil {
 		return nil, fmt.Errorf("no images for the architecture %q; there are %s", arch, list(c.Architectures()))
+	}
+	if c.defs.Architectures[build] == nil {
+		return nil, fmt.Errorf("no images can be made on the architecture %q; they can on %s", build, list(c.Architectures()))
 	}
 	def, ok := c.defs.Images[b.Image]
 	if !ok {
 		return nil, fmt.Errorf("the catalog has no image %q; there are %s", b.Image, list(slices.Sorted(maps.Keys(c.defs.Images))))
 	}
-	suite, err := c.suite(b, def)
-	if err != nil {
+	at := define.Place{Arch: arch}
+	var err error
+	if at.Suite, at.Version, err = c.suite(b, def); err != nil {
 		return nil, err
 	}
-	names, config := def.Layers, def.Config
-	if b.Variant != "" || len(names) == 0 {
-		v, ok := def.Variants[b.Variant]
-		if !ok {
-			var there []string
-			for _, variant := range variants(def) {
-				there = append(there, plan.Base{Image: b.Image, Version: b.Version, Variant: variant}.String())
-			}
-			return nil, fmt.Errorf("the catalog has no such variant; there are %s", list(there))
+	names, top, config, ok := c.defs.Variant(def, b.Variant)
+	if !ok {
+		var there []string
+		for _, variant := range c.defs.Variants(def) {
+			there = append(there, plan.Base{Image: b.Image, Version: b.Version, Variant: variant}.String())
 		}
-		names, config = v.Layers, v.Config
+		return nil, fmt.Errorf("the catalog has no such variant; there are %s", list(there))
 	}
 	names = slices.Clone(names)
 	for _, set := range b.With {
-		if l, ok := c.defs.Layer(set); !ok || !l.With {
-			return nil, fmt.Errorf("the catalog has no package set %q; there are %s", set, list(c.Sets()))
+		if l, ok := c.defs.Layer(set); !ok || !l.With || len(l.Suites) > 0 && !slices.Contains(l.Suites, at.Suite) {
+			return nil, fmt.Errorf("the catalog has no package set %q; there are %s", set, list(c.sets(at.Suite)))
 		}
 		names = append(names, set)
 	}
-	img := &Image{Ref: b.String(), Config: Config{Env: slices.Clone(config.Env), User: config.User, WorkingDir: config.Workdir}}
-	if img.Layers, err = c.stack(suite, arch, names); err != nil {
+	img := &Image{Ref: b.String(), Suite: at.Suite, Config: Config{
+		Env: c.defs.Expand(at, config.Env), User: config.User, WorkingDir: config.Workdir,
+	}}
+	if config.Cmd != nil {
+		img.Config.Cmd = c.defs.Expand(at, config.Cmd)
+	}
+	if img.Layers, err = c.stack(at, build, names, top); err != nil {
 		return nil, err
 	}
 	if def.Go != nil {
-		boot, err := c.stack(suite, arch, def.Go.Bootstrap)
+		boot, err := c.stack(define.Place{Suite: at.Suite, Arch: build}, build, def.Go.Bootstrap, nil)
 		if err != nil {
 			return nil, err
 		}
 		img.Layers = append(img.Layers, Layer{
-			Name:        "toolchain",
-			What:        "go" + b.Version,
-			Spec:        layer.Spec{Exclude: slices.Clone(def.Go.Exclude)},
-			GoToolchain: b.Version,
-			Bootstrap:   boot,
+			Name:           "toolchain",
+			What:           "go" + b.Version,
+			Spec:           layer.Spec{Exclude: slices.Clone(def.Go.Exclude)},
+			GoToolchain:    b.Version,
+			GoArchitecture: arch,
+			Bootstrap:      boot,
 		})
 	}
+	img.FullVersion = c.fullVersion(at, def, img.Layers)
 	return img, nil
+}
+
+// fullVersion finds the version of what an image is for.
+func (c *Catalog) fullVersion(at define.Place, def define.Image, layers []Layer) string {
+	release := c.defs.Expand(at, []string{def.Release})[0]
+	for _, l := range layers {
+		if l.GoToolchain != "" {
+			return l.GoToolchain
+		}
+		if l.Archive != nil && l.Archive.Name == release {
+			return l.Archive.Version
+		}
+		for _, p := range l.Packages {
+			if p.Name == release {
+				return upstream(p.Version)
+			}
+		}
+	}
+	return ""
 }
 
 // goRelease is the form of a full Go version, https://go.dev/doc/toolchain#version.
 var goRelease = regexp.MustCompile(`^[0-9]{1,3}\.[0-9]{1,4}(\.[0-9]{1,4}|(rc|beta)[0-9]{1,3})$`)
 
-// suite returns the release of Debian that an image is made of.
-func (c *Catalog) suite(b plan.Base, def define.Image) (string, error) {
+// suite returns the release of Debian that an image is made of, and the
+// language's version.
+func (c *Catalog) suite(b plan.Base, def define.Image) (suite, ofLanguage string, err error) {
 	switch {
 	case def.Go != nil:
 		oldest := def.Versions[0]
 		newest := def.Versions[len(def.Versions)-1]
 		if !goRelease.MatchString(b.Version) || !version.IsValid("go"+b.Version) {
-			return "", fmt.Errorf("%q is not a full Go version such as %s", b.Version, newest)
+			return "", "", fmt.Errorf("%q is not a full Go version such as %s", b.Version, newest)
 		}
 		if version.Compare("go"+b.Version, version.Lang("go"+oldest)) < 0 {
-			return "", fmt.Errorf("version %s is too old: %s.0 is the oldest that can be had", b.Version, strings.TrimPrefix(version.Lang("go"+oldest), "go"))
+			return "", "", fmt.Errorf("version %s is too old: %s.0 is the oldest that can be had", b.Version, strings.TrimPrefix(version.Lang("go"+oldest), "go"))
 		}
-		return def.Suite, nil
+		return def.Suite, b.Version, nil
 	case def.Suite != "":
 		if !slices.Contains(def.Versions, b.Version) {
-			return "", fmt.Errorf("the catalog has no version %q of it; there are %s", b.Version, list(def.Versions))
+			return "", "", fmt.Errorf("the catalog has no version %q of it; there are %s", b.Version, list(def.Versions))
 		}
-		return def.Suite, nil
+		return def.SuiteOf(b.Version), b.Version, nil
 	default:
 		if _, ok := c.defs.Suites[b.Version]; !ok {
-			return "", fmt.Errorf("the catalog has no version %q of it; there are %s", b.Version, list(c.defs.SuiteNames()))
+			return "", "", fmt.Errorf("the catalog has no version %q of it; there are %s", b.Version, list(c.defs.SuiteNames()))
 		}
-		return b.Version, nil
+		return b.Version, "", nil
 	}
 }
 
-func (c *Catalog) stack(suite, arch string, names []string) ([]Layer, error) {
+// stack returns the layers named with all that they lie on and, above them
+// all, those of top that are not among them.
+func (c *Catalog) stack(at define.Place, build string, names, top []string) ([]Layer, error) {
+	defs := c.defs.Stack(at, names...)
+	for _, def := range c.defs.Stack(at, top...) {
+		if !slices.ContainsFunc(defs, func(l define.Layer) bool { return l.Name == def.Name }) {
+			defs = append(defs, def)
+		}
+	}
 	var out []Layer
-	for _, def := range c.defs.Stack(arch, names...) {
-		l, err := c.layer(suite, arch, def)
+	for _, def := range defs {
+		l, err := c.layer(at, def)
 		if err != nil {
 			return nil, err
+		}
+		if def.Make != nil {
+			l.Make = &Make{Args: def.Make.Args, Env: def.Make.Env, Network: def.Make.Network}
+			on := define.Place{Suite: at.Suite, Arch: build, Version: at.Version}
+			if l.Make.Root, err = c.stack(on, build, def.Make.Root, nil); err != nil {
+				return nil, err
+			}
+			if l.Make.Target, err = c.stack(at, build, def.Make.Target, nil); err != nil {
+				return nil, err
+			}
 		}
 		out = append(out, l)
 	}
 	return out, nil
 }
 
-func (c *Catalog) layer(suite, arch string, def define.Layer) (Layer, error) {
-	pkgs, err := c.packages(suite, arch, def)
+// layer returns a layer whose placeholders are replaced, but for its Make.
+func (c *Catalog) layer(at define.Place, def define.Layer) (Layer, error) {
+	if def.Make != nil {
+		return Layer{Name: def.Name, What: def.What, Spec: layer.Spec{Exclude: def.Exclude}}, nil
+	}
+	pkgs, err := c.packages(at, def)
 	if err != nil {
 		return Layer{}, err
 	}
 	l := Layer{
 		Name:     def.Name,
-		What:     c.defs.Expand(arch, []string{def.What})[0],
+		What:     def.What,
 		Packages: pkgs,
 		Spec: layer.Spec{
-			Exclude:  c.defs.Expand(arch, slices.Concat(c.defs.Trim.Exclude, def.Exclude)),
-			Keep:     c.defs.Expand(arch, slices.Concat(c.defs.Trim.Keep, def.Keep)),
+			Exclude:  append(c.defs.Expand(at, c.defs.Trim.Exclude), def.Exclude...),
+			Keep:     append(c.defs.Expand(at, c.defs.Trim.Keep), def.Keep...),
 			CABundle: def.CABundle,
 			Lower:    len(def.On) > 0,
+			Strip:    def.Strip,
 		},
 	}
 	for _, p := range pkgs {
 		l.What = strings.ReplaceAll(l.What, "{"+p.Name+"}", upstream(p.Version))
 		l.Spec.Packages = append(l.Spec.Packages, layer.Package{SHA256: p.SHA256})
+	}
+	if def.Archive != "" {
+		if l.Archive, err = c.archive(at, def.Archive); err != nil {
+			return Layer{}, err
+		}
+		l.What = strings.ReplaceAll(l.What, "{"+def.Archive+"}", l.Archive.Version)
 	}
 	if strings.ContainsAny(l.What, "{}") {
 		return Layer{}, fmt.Errorf("it has no version for %q of the layer %s", l.What, def.Name)
@@ -327,23 +451,36 @@ func (c *Catalog) layer(suite, arch string, def define.Layer) (Layer, error) {
 	return l, nil
 }
 
-// packages returns the locked packages of a layer in the order in which the
-// definitions list them.
-func (c *Catalog) packages(suite, arch string, def define.Layer) ([]Package, error) {
-	locked := c.lock.Suites[suite].Layers[def.Name][arch]
-	names := c.defs.Expand(arch, def.Packages)
+// archive returns a locked archive for a place.
+func (c *Catalog) archive(at define.Place, name string) (*Archive, error) {
+	locked, ok := c.lock.Archives[name][at.Version]
+	files := locked.Files[at.Arch]
+	if !ok || len(files) == 0 {
+		return nil, fmt.Errorf("it has no %s %s for %s", name, at.Version, at.Arch)
+	}
+	return &Archive{Name: name, Version: locked.Version, Files: files}, nil
+}
+
+// packages returns the locked packages of a layer: first those that the
+// definitions list, in their order, then what else belongs to them.
+func (c *Catalog) packages(at define.Place, def define.Layer) ([]Package, error) {
+	locked := c.lock.Suites[at.Suite].Layers[def.Name][at.Arch]
 	var out []Package
-	for _, name := range names {
+	for _, name := range def.Packages {
 		i := slices.IndexFunc(locked, func(p LockedPackage) bool { return p.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("it has no package %s in the layer %s of %s for %s", name, def.Name, suite, arch)
+			return nil, fmt.Errorf("it has no package %s in the layer %s of %s for %s", name, def.Name, at.Suite, at.Arch)
 		}
 		out = append(out, locked[i].Package)
 	}
 	for _, p := range locked {
-		if !slices.Contains(names, p.Name) {
-			return nil, fmt.Errorf("it has the package %s in the layer %s of %s for %s", p.Name, def.Name, suite, arch)
+		if slices.Contains(def.Packages, p.Name) {
+			continue
 		}
+		if !def.Closure {
+			return nil, fmt.Errorf("it has the package %s in the layer %s of %s for %s", p.Name, def.Name, at.Suite, at.Arch)
+		}
+		out = append(out, p.Package)
 	}
 	return out, nil
 }
@@ -353,16 +490,6 @@ func (c *Catalog) versions(im define.Image) []string {
 		return c.defs.SuiteNames()
 	}
 	return im.Versions
-}
-
-// variants returns the suffixes of an image, "" first where there is an image
-// with none.
-func variants(im define.Image) []string {
-	var out []string
-	if len(im.Layers) > 0 {
-		out = append(out, "")
-	}
-	return append(out, slices.Sorted(maps.Keys(im.Variants))...)
 }
 
 // upstream is a version without epoch and Debian's own part, as people know it:

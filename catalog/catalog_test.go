@@ -50,7 +50,10 @@ func smallLock() *catalog.Lock {
 	return &catalog.Lock{
 		Schema: catalog.LockSchema, Time: date,
 		Suites: map[string]catalog.LockedSuite{"7": {
-			Sources: []catalog.LockedSource{{Archive: "debian", Suite: "stone", InRelease: strings.Repeat("1b", 32), Date: date, Signer: "ABCD"}},
+			Sources: []catalog.LockedSource{{Archive: "debian", Suite: "stone", InRelease: strings.Repeat("1b", 32), Date: date, Signer: "ABCD", Indices: map[string]catalog.LockedIndex{
+				"amd64": {Path: "main/binary-amd64/Packages.xz", SHA256: strings.Repeat("2c", 32), Size: 20},
+				"arm64": {Path: "main/binary-arm64/Packages.xz", SHA256: strings.Repeat("3d", 32), Size: 30},
+			}}},
 			Layers: map[string]map[string][]catalog.LockedPackage{
 				"static": static,
 				"libc":   both("libc6", "2.41-12+deb7u4"),
@@ -94,7 +97,7 @@ func TestImages(t *testing.T) {
 		{plan.Base{Image: "go", Version: "1.26.11", Variant: "build", With: []string{"cross"}}, "amd64"},
 		{plan.Base{Image: "go", Version: "1.22.0", Variant: "build", With: []string{"cross", "tool"}}, "arm64"},
 	} {
-		img, err := c.Image(im.base, im.arch)
+		img, err := c.Image(im.base, im.arch, "amd64")
 		require.NoError(t, err)
 		require.NoError(t, enc.Encode(img))
 		for _, l := range img.Layers {
@@ -106,11 +109,11 @@ func TestImages(t *testing.T) {
 
 func TestLayersOfImagesAreTheSame(t *testing.T) {
 	c := small(t)
-	static, err := c.Image(plan.Base{Image: "static", Version: "7"}, "amd64")
+	static, err := c.Image(plan.Base{Image: "static", Version: "7"}, "amd64", "amd64")
 	require.NoError(t, err)
-	base, err := c.Image(plan.Base{Image: "base", Version: "7"}, "amd64")
+	base, err := c.Image(plan.Base{Image: "base", Version: "7"}, "amd64", "amd64")
 	require.NoError(t, err)
-	goImage, err := c.Image(plan.Base{Image: "go", Version: "1.26.11", Variant: "build"}, "amd64")
+	goImage, err := c.Image(plan.Base{Image: "go", Version: "1.26.11", Variant: "build"}, "amd64", "amd64")
 	require.NoError(t, err)
 	require.Equal(t, static.Layers[0], base.Layers[0])
 	require.Equal(t, static.Layers[0], goImage.Layers[0])
@@ -135,11 +138,11 @@ func TestImagesThatThereAreNot(t *testing.T) {
 		{plan.Base{Image: "go", Version: "1.26.11; rm", Variant: "build"}, "amd64", `is not a full Go version such as 1.26.11`},
 		{plan.Base{Image: "go", Version: "", Variant: "build"}, "amd64", `"" is not a full Go version such as 1.26.11`},
 	} {
-		_, err := c.Image(tt.base, tt.arch)
+		_, err := c.Image(tt.base, tt.arch, "amd64")
 		require.ErrorContains(t, err, tt.want)
 	}
 	for _, v := range []string{"1.21.0", "1.26.11", "1.27rc2", "1.99.0", "2.0.0"} {
-		_, err := c.Image(plan.Base{Image: "go", Version: v, Variant: "build"}, "amd64")
+		_, err := c.Image(plan.Base{Image: "go", Version: v, Variant: "build"}, "amd64", "amd64")
 		require.NoError(t, err, v)
 	}
 }
@@ -166,11 +169,12 @@ func TestDefault(t *testing.T) {
 	require.Nil(t, c.Versions("cobol"))
 	require.Equal(t, []string{"cross-amd64", "cross-arm64", "git", "shell"}, c.Sets())
 	refs := c.Refs()
-	require.Equal(t, []string{"base:13", "cc:13", "static:13", "go:1.21.13-build", "go:1.21.13-build-cgo"}, refs[:5])
-	require.Equal(t, "go:1.27.4-build-cgo", refs[len(refs)-1])
+	require.Equal(t, []string{"base:12", "base:12-debug", "base:13"}, refs[:3])
+	require.Subset(t, refs, []string{"static:13", "static:13-debug", "cc:13", "go:1.21.13-build", "go:1.21.13-build-cgo"})
+	require.NotContains(t, refs, "go:1.27.4-debug", "nothing runs on it")
 	for _, arch := range c.Architectures() {
 		for _, b := range c.Bases() {
-			img, err := c.Image(b, arch)
+			img, err := c.Image(b, arch, arch)
 			require.NoError(t, err)
 			require.Equal(t, "static", img.Layers[0].Name)
 			require.Equal(t, "base-files", img.Layers[0].Packages[0].Name, "it has the links of the merged /usr")
@@ -188,7 +192,7 @@ func TestDefault(t *testing.T) {
 			}
 		}
 	}
-	build, err := c.Image(plan.Base{Image: "go", Version: "1.26.11", Variant: "build", With: []string{"git"}}, "amd64")
+	build, err := c.Image(plan.Base{Image: "go", Version: "1.26.11", Variant: "build", With: []string{"git"}}, "amd64", "amd64")
 	require.NoError(t, err)
 	var names []string
 	for _, l := range build.Layers {
@@ -203,10 +207,10 @@ func TestCrossCompilers(t *testing.T) {
 	c, err := catalog.Default()
 	require.NoError(t, err)
 	for arch, other := range map[string]string{"amd64": "arm64", "arm64": "amd64"} {
-		img, err := c.Image(plan.Base{Image: "go", Version: "1.26.11", Variant: "build-cgo", With: []string{"cross-" + arch}}, arch)
+		img, err := c.Image(plan.Base{Image: "go", Version: "1.26.11", Variant: "build-cgo", With: []string{"cross-" + arch}}, arch, arch)
 		require.NoError(t, err)
 		require.False(t, slices.ContainsFunc(img.Layers, func(l catalog.Layer) bool { return strings.HasPrefix(l.Name, "cross-") }))
-		img, err = c.Image(plan.Base{Image: "go", Version: "1.26.11", Variant: "build-cgo", With: []string{"cross-" + other}}, arch)
+		img, err = c.Image(plan.Base{Image: "go", Version: "1.26.11", Variant: "build-cgo", With: []string{"cross-" + other}}, arch, arch)
 		require.NoError(t, err)
 		require.Equal(t, "cross-"+other, img.Layers[len(img.Layers)-2].Name)
 	}

@@ -18,7 +18,7 @@ import (
 
 // LockSchema is the version of the lock's form that this program reads and
 // writes.
-const LockSchema = 1
+const LockSchema = 2
 
 // maxLock bounds the size in bytes of a lock that is read.
 const maxLock = 64 << 20
@@ -31,6 +31,9 @@ type Lock struct {
 	// Suites are the releases of Debian, by the version that images are named
 	// for: "13".
 	Suites map[string]LockedSuite `json:"suites"`
+	// Archives are what is no Debian package, by name and by the version that
+	// images are named for: "node", "24".
+	Archives map[string]map[string]LockedArchive `json:"archives,omitempty"`
 }
 
 // LockedSuite is a release of Debian at a moment.
@@ -50,6 +53,37 @@ type LockedSource struct {
 	Date      time.Time `json:"date"`
 	// Signer is the fingerprint of the key that signed it.
 	Signer string `json:"signer"`
+	// Indices are the package indices that InRelease lists, by architecture.
+	Indices map[string]LockedIndex `json:"indices"`
+}
+
+// LockedIndex is a package index as the archive has it, compressed.
+type LockedIndex struct {
+	// Path is the path below the suite's folder: "main/binary-amd64/Packages.xz".
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
+	// Size is in bytes.
+	Size int64 `json:"size"`
+}
+
+// IndexPath returns the path, below the archive's URL, of a suite's index for an
+// architecture by its checksum, where it stays for some time after a newer one
+// came (https://wiki.debian.org/DebianRepository/Format#Acquire-By-Hash); ""
+// when the lock has none.
+func (s LockedSource) IndexPath(arch string) string {
+	ix, ok := s.Indices[arch]
+	if !ok {
+		return ""
+	}
+	return path.Join("dists", s.Suite, path.Dir(ix.Path), "by-hash/SHA256", ix.SHA256)
+}
+
+// LockedArchive is a release of something that is no Debian package.
+type LockedArchive struct {
+	// Version is the full version: "24.21.0".
+	Version string `json:"version"`
+	// Files are by architecture, in the order in which locations are tried.
+	Files map[string][]ArchiveFile `json:"files"`
 }
 
 // LockedPackage is a package and why it is there.
@@ -105,6 +139,8 @@ func ParseLock(file string, data []byte) (*Lock, error) {
 
 var (
 	sha256Hex   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	digestForm  = regexp.MustCompile(`^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$`)
+	wordForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+-]{0,63}$`)
 	packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}$`)
 	versionForm = regexp.MustCompile(`^[0-9A-Za-z.+~:_-]{1,256}$`)
 )
@@ -114,6 +150,11 @@ func (l *Lock) check() error {
 		return errors.New("it has no time")
 	}
 	for _, suite := range slices.Sorted(maps.Keys(l.Suites)) {
+		for _, src := range l.Suites[suite].Sources {
+			if err := src.check(); err != nil {
+				return fmt.Errorf("suite %q: source %.40q: %w", suite, src.Suite, err)
+			}
+		}
 		layers := l.Suites[suite].Layers
 		for _, name := range slices.Sorted(maps.Keys(layers)) {
 			for _, arch := range slices.Sorted(maps.Keys(layers[name])) {
@@ -125,7 +166,62 @@ func (l *Lock) check() error {
 			}
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(l.Archives)) {
+		for _, v := range slices.Sorted(maps.Keys(l.Archives[name])) {
+			if err := l.Archives[name][v].check(); err != nil {
+				return fmt.Errorf("archive %.40q %.20q: %w", name, v, err)
+			}
+		}
+	}
 	return nil
+}
+
+func (s LockedSource) check() error {
+	if s.Archive != "debian" && s.Archive != "debian-security" {
+		return fmt.Errorf("%.40q is not an archive: debian or debian-security", s.Archive)
+	}
+	if !wordForm.MatchString(s.Suite) {
+		return errors.New("that is not the name of a suite")
+	}
+	for _, arch := range slices.Sorted(maps.Keys(s.Indices)) {
+		ix := s.Indices[arch]
+		switch {
+		case !cleanPath(ix.Path):
+			return fmt.Errorf("index for %.20q: %.120q is not a path in the archive", arch, ix.Path)
+		case !sha256Hex.MatchString(ix.SHA256):
+			return fmt.Errorf("index for %.20q: %.80q is not a SHA-256 checksum", arch, ix.SHA256)
+		case ix.Size <= 0 || ix.Size > maxPackage:
+			return fmt.Errorf("index for %.20q: %d is not a size from 1 to %d bytes", arch, ix.Size, int64(maxPackage))
+		}
+	}
+	return nil
+}
+
+func (a LockedArchive) check() error {
+	if !versionForm.MatchString(a.Version) {
+		return fmt.Errorf("%.80q is not a version", a.Version)
+	}
+	for _, arch := range slices.Sorted(maps.Keys(a.Files)) {
+		for _, f := range a.Files[arch] {
+			switch {
+			case !wordForm.MatchString(f.Location):
+				return fmt.Errorf("%.40q is not a kind of location", f.Location)
+			case !cleanPath(f.Path):
+				return fmt.Errorf("%.120q is not a path at a location", f.Path)
+			case !digestForm.MatchString(f.Digest):
+				return fmt.Errorf("%.150q is not a checksum as sha256:… or sha512:…", f.Digest)
+			case f.Size <= 0 || f.Size > maxPackage:
+				return fmt.Errorf("%d is not a size from 1 to %d bytes", f.Size, int64(maxPackage))
+			}
+		}
+	}
+	return nil
+}
+
+// cleanPath says whether a path stays below a URL that it is added to.
+func cleanPath(p string) bool {
+	return p != "" && p != ".." && !path.IsAbs(p) && path.Clean(p) == p && !strings.HasPrefix(p, "../") &&
+		!strings.ContainsAny(p, "\\?#% \n\x00")
 }
 
 // maxPackage bounds the size in bytes of a package.
@@ -141,7 +237,7 @@ func (p Package) check(arch string) error {
 		return fmt.Errorf("it is for %.20q", p.Architecture)
 	case p.Archive != "debian" && p.Archive != "debian-security":
 		return fmt.Errorf("%.40q is not an archive: debian or debian-security", p.Archive)
-	case !strings.HasPrefix(p.Path, "pool/") || path.Clean(p.Path) != p.Path || strings.ContainsAny(p.Path, "\\?#% \n\x00"):
+	case !strings.HasPrefix(p.Path, "pool/") || !cleanPath(p.Path):
 		return fmt.Errorf("%.120q is not a path in the archive", p.Path)
 	case !sha256Hex.MatchString(p.SHA256):
 		return fmt.Errorf("%.80q is not a SHA-256 checksum", p.SHA256)
@@ -198,7 +294,31 @@ func (l *Lock) Bytes() ([]byte, error) {
 		}
 		b.WriteString("      }\n    }" + comma(i, len(suites)))
 	}
-	b.WriteString("  }\n}\n")
+	b.WriteString("  }")
+	if len(l.Archives) > 0 {
+		b.WriteString(",\n  \"archives\": {\n")
+		names := slices.Sorted(maps.Keys(l.Archives))
+		for i, name := range names {
+			fmt.Fprintf(&b, "    %s: {\n", text(name))
+			versions := slices.Sorted(maps.Keys(l.Archives[name]))
+			for j, v := range versions {
+				a := l.Archives[name][v]
+				fmt.Fprintf(&b, "      %s: {\n        \"version\": %s,\n        \"files\": {\n", text(v), text(a.Version))
+				arches := slices.Sorted(maps.Keys(a.Files))
+				for k, arch := range arches {
+					fmt.Fprintf(&b, "          %s: [\n", text(arch))
+					for m, f := range a.Files[arch] {
+						fmt.Fprintf(&b, "            %s%s", text(f), comma(m, len(a.Files[arch])))
+					}
+					b.WriteString("          ]" + comma(k, len(arches)))
+				}
+				b.WriteString("        }\n      }" + comma(j, len(versions)))
+			}
+			b.WriteString("    }" + comma(i, len(names)))
+		}
+		b.WriteString("  }")
+	}
+	b.WriteString("\n}\n")
 	return b.Bytes(), failed
 }
 

@@ -41,7 +41,7 @@ func TestLockIsWrittenAndRead(t *testing.T) {
 }
 
 func TestEmptyLockIsJSON(t *testing.T) {
-	l := &catalog.Lock{Schema: 1, Time: smallLock().Time, Suites: map[string]catalog.LockedSuite{"7": {Layers: map[string]map[string][]catalog.LockedPackage{"x": {"amd64": nil}}}}}
+	l := &catalog.Lock{Schema: catalog.LockSchema, Time: smallLock().Time, Suites: map[string]catalog.LockedSuite{"7": {Layers: map[string]map[string][]catalog.LockedPackage{"x": {"amd64": nil}}}}}
 	data, err := l.Bytes()
 	require.NoError(t, err)
 	require.True(t, json.Valid(data), "%s", data)
@@ -64,8 +64,8 @@ func TestLocksThatAreRefused(t *testing.T) {
 	require.NoError(t, err)
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"not JSON", "{", "{{", "reading the catalog's lock x.lock"},
-		{"another schema", `"schema": 1`, `"schema": 2`, "it has the schema 2, this program reads 1; `birdhouse catalog update FILE` writes a new one"},
-		{"unknown key", `"schema": 1`, `"schema": 1, "more": 1`, "more"},
+		{"another schema", `"schema": 2`, `"schema": 1`, "it has the schema 1, this program reads 2; `birdhouse catalog update FILE` writes a new one"},
+		{"unknown key", `"schema": 2`, `"schema": 2, "more": 1`, "more"},
 		{"no time", `"2026-11-20T02:11:10Z",` + "\n" + `  "suites"`, `"0001-01-01T00:00:00Z", "suites"`, "it has no time"},
 		{"more text", "\n}\n", "\n}\n{}", "after top-level value"},
 		{"path that climbs", `pool/main/libc6_amd64.deb`, `pool/../../x.deb`, "is not a path in the archive"},

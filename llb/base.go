@@ -38,7 +38,7 @@ func (c *Catalog) Base(_ context.Context, b plan.Base, platform ocispecs.Platfor
 	if platform.OS != "linux" {
 		return nil, fmt.Errorf("base %s: platform %s: images are for linux only", b, platforms.Format(platform))
 	}
-	img, err := c.Catalog.Image(b, platform.Architecture)
+	img, err := c.Catalog.Image(b, platform.Architecture, c.Build.Architecture)
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +52,7 @@ func (c *Catalog) Base(_ context.Context, b plan.Base, platform ocispecs.Platfor
 	config.Config.Env = img.Config.Env
 	config.Config.User = img.Config.User
 	config.Config.WorkingDir = img.Config.WorkingDir
+	config.Config.Cmd = img.Config.Cmd
 	for _, l := range img.Layers {
 		config.History = append(config.History, note.Note{Name: l.Name, Changes: "rarely", What: l.What}.History(c.Epoch))
 	}

@@ -48,12 +48,12 @@ func (c *Catalog) setLayers(b plan.Base, platform ocispecs.Platform) ([]catalog.
 	if platform.OS != "linux" {
 		return nil, fmt.Errorf("base %s: platform %s: images are for linux only", b, platforms.Format(platform))
 	}
-	all, err := c.Catalog.Image(b, platform.Architecture)
+	all, err := c.Catalog.Image(b, platform.Architecture, c.Build.Architecture)
 	if err != nil {
 		return nil, err
 	}
 	b.With = nil
-	own, err := c.Catalog.Image(b, platform.Architecture)
+	own, err := c.Catalog.Image(b, platform.Architecture, c.Build.Architecture)
 	if err != nil {
 		return nil, err
 	}

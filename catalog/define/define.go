@@ -12,20 +12,24 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 )
 
-// Definitions are the content of catalog.yaml.
+// Definitions are the content of catalog.yaml; docs/catalog.md describes it.
 type Definitions struct {
-	// Architectures have, by name ("amd64"), the values of the placeholders in
-	// names of packages and patterns.
+	// Architectures have, by name ("amd64"), the values of placeholders.
 	Architectures map[string]map[string]string `yaml:"architectures"`
 	// Suites are the releases of Debian, by the version that images are named
 	// for: "13".
 	Suites map[string]Suite `yaml:"suites"`
+	// Prefer says which real package stands for a virtual one.
+	Prefer map[string]string `yaml:"prefer"`
 	// Trim is left out of every package.
-	Trim   Trim             `yaml:"trim"`
+	Trim Trim `yaml:"trim"`
+	// Debug are the layers that a -debug image has on top of the run image.
+	Debug  []string         `yaml:"debug"`
 	Layers []Layer          `yaml:"layers"`
 	Images map[string]Image `yaml:"images"`
 }
@@ -34,13 +38,21 @@ type Definitions struct {
 type Suite struct {
 	Component string   `yaml:"component"`
 	Sources   []Source `yaml:"sources"`
+	// Values are those of placeholders.
+	Values map[string]string `yaml:"values"`
 }
 
 // Source is a suite of an archive. Archive is "debian" or "debian-security".
 type Source struct {
 	Archive string `yaml:"archive"`
 	Suite   string `yaml:"suite"`
+	// GraceDays is how many days after its expiry the suite's Release file is
+	// still accepted.
+	GraceDays int `yaml:"graceDays"`
 }
+
+// Grace returns GraceDays as a duration.
+func (s Source) Grace() time.Duration { return time.Duration(s.GraceDays) * 24 * time.Hour }
 
 // Trim has patterns of paths to leave out, and exceptions from them.
 type Trim struct {
@@ -48,26 +60,64 @@ type Trim struct {
 	Keep    []string `yaml:"keep"`
 }
 
-// Layer is a set of packages that becomes one layer of images.
+// Layer is a set of packages, an archive's files or what a command makes, that
+// becomes one layer of images.
 type Layer struct {
+	// Name may have the placeholder {version}: there is one layer for each
+	// version of the images that name it so.
 	Name string `yaml:"name"`
 	// On are the layers that it lies on; they are defined before it.
 	On []string `yaml:"on"`
 	// With says that a build may add the layer to an image by its name.
 	With bool `yaml:"with"`
 	// Architectures are those that have the layer; empty for all. On the others
-	// it adds nothing.
+	// it adds nothing. Suites are likewise those of Debian.
 	Architectures []string `yaml:"architectures"`
+	Suites        []string `yaml:"suites"`
 	// What is a line for people, in which {PACKAGE} stands for a version.
 	What string `yaml:"what"`
 	// Packages are those in the layer, Without the dependencies that are not.
 	Packages []string `yaml:"packages"`
 	Without  []string `yaml:"without"`
+	// Closure says that what Packages depend on is in the layer, too.
+	Closure bool `yaml:"closure"`
+	// Archive names something that is no Debian package, at the version of the
+	// image: "node".
+	Archive string `yaml:"archive"`
+	// Strip says that ELF files lose their symbol tables and debug sections.
+	Strip bool `yaml:"strip"`
+	// Make is set for a layer that a command makes.
+	Make     *Make    `yaml:"make"`
 	CABundle bool     `yaml:"caBundle"`
 	Exclude  []string `yaml:"exclude"`
 	Keep     []string `yaml:"keep"`
 	Files    []File   `yaml:"files"`
 	Links    []Links  `yaml:"links"`
+	// PerSuite has what comes to the lists of the same name in one suite.
+	PerSuite map[string]PerSuite `yaml:"perSuite"`
+}
+
+// PerSuite are additions to a layer in one suite.
+type PerSuite struct {
+	Packages []string `yaml:"packages"`
+	Without  []string `yaml:"without"`
+	Exclude  []string `yaml:"exclude"`
+	Keep     []string `yaml:"keep"`
+	Files    []File   `yaml:"files"`
+}
+
+// Make is a command that writes a layer to /out.
+type Make struct {
+	// Root are the layers of the command's root file system, with all that they
+	// lie on; they have the build machine's architecture.
+	Root []string `yaml:"root"`
+	// Target are layers of the image's architecture, with all that they lie on,
+	// that the command sees at /target; read-only.
+	Target []string `yaml:"target"`
+	Args   []string `yaml:"args"`
+	Env    []string `yaml:"env"`
+	// Network lets the command reach the network.
+	Network bool `yaml:"network"`
 }
 
 // File is a file, folder or symlink that a layer adds.
@@ -89,15 +139,22 @@ type Links struct {
 
 // Image is a repository of images.
 type Image struct {
-	// Layers and Config are those of the image with no variant; without layers
-	// there is none.
+	// Layers and Config are those of the image with no variant, which programs
+	// run on; without layers there is none.
 	Layers []string `yaml:"layers"`
 	Config Config   `yaml:"config"`
 	// Suite is the release of Debian for an image whose versions are a
-	// language's; empty for one whose versions are the releases.
-	Suite string `yaml:"suite"`
+	// language's; empty for one whose versions are the releases. Suites has
+	// other releases, by the version.
+	Suite  string            `yaml:"suite"`
+	Suites map[string]string `yaml:"suites"`
 	// Versions are the language's, oldest first.
-	Versions []string           `yaml:"versions"`
+	Versions []string `yaml:"versions"`
+	// EndOfLife is the day from which on a version gets no fixes: "2026-04-30".
+	EndOfLife map[string]string `yaml:"endOfLife"`
+	// Release is the package or archive whose version is the image's full
+	// version: "python{version}-minimal".
+	Release  string             `yaml:"release"`
 	Variants map[string]Variant `yaml:"variants"`
 	// Go is set for images with a Go toolchain.
 	Go *Go `yaml:"go"`
@@ -107,6 +164,8 @@ type Image struct {
 type Variant struct {
 	Layers []string `yaml:"layers"`
 	Config Config   `yaml:"config"`
+	// Run says that programs run on it: there is one with -debug as well.
+	Run bool `yaml:"run"`
 }
 
 // Go says how to install a Go toolchain.
@@ -122,7 +181,12 @@ type Config struct {
 	User    string   `yaml:"user"`
 	Workdir string   `yaml:"workdir"`
 	Env     []string `yaml:"env"`
+	Cmd     []string `yaml:"cmd"`
 }
+
+// Place is what placeholders and the presence of layers depend on. Version is
+// the language's, empty for an image of no language.
+type Place struct{ Suite, Arch, Version string }
 
 // Read reads definitions. Unknown and repeated keys, names that lead nowhere
 // and malformed patterns are errors.
@@ -137,7 +201,7 @@ func Read(data []byte) (*Definitions, error) {
 	return d, nil
 }
 
-// Layer returns the layer of a name.
+// Layer returns the layer of a name, as it is written.
 func (d *Definitions) Layer(name string) (Layer, bool) {
 	i := slices.IndexFunc(d.Layers, func(l Layer) bool { return l.Name == name })
 	if i < 0 {
@@ -147,12 +211,14 @@ func (d *Definitions) Layer(name string) (Layer, bool) {
 }
 
 // Stack returns the layers named and all that they lie on, lowest first: in the
-// order of the definitions. Layers that the architecture does not have are left
-// out.
-func (d *Definitions) Stack(arch string, names ...string) []Layer {
+// order of the definitions. The names are written as in the definitions; what
+// is returned has all placeholders of the place replaced, but for those in On
+// and in Make's Root and Target, which name layers. Layers that the place does
+// not have are left out.
+func (d *Definitions) Stack(at Place, names ...string) []Layer {
 	in := map[string]bool{}
 	for todo := slices.Clone(names); len(todo) > 0; todo = todo[1:] {
-		if l, ok := d.Layer(todo[0]); ok && !in[l.Name] && l.For(arch) {
+		if l, ok := d.Layer(todo[0]); ok && !in[l.Name] && l.For(at) {
 			in[l.Name] = true
 			todo = append(todo, l.On...)
 		}
@@ -160,27 +226,165 @@ func (d *Definitions) Stack(arch string, names ...string) []Layer {
 	var stack []Layer
 	for _, l := range d.Layers {
 		if in[l.Name] {
-			stack = append(stack, l)
+			stack = append(stack, d.at(l, at))
 		}
 	}
 	return stack
 }
 
-// For says whether an architecture has the layer.
-func (l Layer) For(arch string) bool {
-	return len(l.Architectures) == 0 || slices.Contains(l.Architectures, arch)
+// For says whether a place has the layer.
+func (l Layer) For(at Place) bool {
+	return (len(l.Architectures) == 0 || slices.Contains(l.Architectures, at.Arch)) &&
+		(len(l.Suites) == 0 || slices.Contains(l.Suites, at.Suite))
 }
 
-// Expand replaces the placeholders of an architecture in each string.
-func (d *Definitions) Expand(arch string, list []string) []string {
-	out := make([]string, len(list))
-	for i, s := range list {
-		for _, name := range slices.Sorted(maps.Keys(d.Architectures[arch])) {
-			s = strings.ReplaceAll(s, "{"+name+"}", d.Architectures[arch][name])
+// Used is a layer at a place that has it.
+type Used struct {
+	Place
+	// Layer has all placeholders replaced, as Stack returns it.
+	Layer
+	// Defined is the layer's name as it is written.
+	Defined string
+}
+
+// Used returns the layers that images of the suite have on an architecture, may
+// be given, or are made with, each once and after those that it lies on.
+func (d *Definitions) Used(suite, arch string) []Used {
+	versions := map[string][]string{} // of the layers by name, as it is written
+	mark := func(version string, names []string) {
+		at := Place{suite, arch, version}
+		for todo := slices.Clone(names); len(todo) > 0; todo = todo[1:] {
+			l, ok := d.Layer(todo[0])
+			// A layer with no version in its name is the same for all.
+			v := version
+			if !versioned(l.Name) {
+				v = ""
+			}
+			if !ok || !l.For(at) || slices.Contains(versions[l.Name], v) {
+				continue
+			}
+			versions[l.Name] = append(versions[l.Name], v)
+			todo = append(todo, l.On...)
+			if l.Make != nil {
+				todo = append(todo, slices.Concat(l.Make.Root, l.Make.Target)...)
+			}
 		}
-		out[i] = s
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Images)) {
+		im := d.Images[name]
+		for _, v := range im.In(suite) {
+			mark(v, im.layers())
+			mark(v, d.Debug)
+		}
+	}
+	for _, l := range d.Layers {
+		if l.With {
+			mark("", []string{l.Name})
+		}
+	}
+	var out []Used
+	for _, l := range d.Layers {
+		for _, v := range versions[l.Name] {
+			at := Place{suite, arch, v}
+			out = append(out, Used{at, d.at(l, at), l.Name})
+		}
 	}
 	return out
+}
+
+// In returns the language's versions that are made of a suite, oldest first; of
+// an image of no language the one version "".
+func (im Image) In(suite string) []string {
+	if im.Suite == "" {
+		return []string{""}
+	}
+	var out []string
+	for _, v := range im.Versions {
+		if im.SuiteOf(v) == suite {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// SuiteOf returns the release of Debian that a version is made of.
+func (im Image) SuiteOf(version string) string {
+	switch s, ok := im.Suites[version]; {
+	case ok:
+		return s
+	case im.Suite == "":
+		return version
+	}
+	return im.Suite
+}
+
+// layers are the names of all layers of all variants.
+func (im Image) layers() []string {
+	out := slices.Clone(im.Layers)
+	for _, v := range slices.Sorted(maps.Keys(im.Variants)) {
+		out = append(out, im.Variants[v].Layers...)
+	}
+	if im.Go != nil {
+		out = append(out, im.Go.Bootstrap...)
+	}
+	return out
+}
+
+// Expand replaces the placeholders of a place in each string.
+func (d *Definitions) Expand(at Place, list []string) []string {
+	values := d.values(at)
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = values.Replace(s)
+	}
+	return out
+}
+
+func (d *Definitions) values(at Place) *strings.Replacer {
+	var pairs []string
+	for _, values := range []map[string]string{d.Architectures[at.Arch], d.Suites[at.Suite].Values} {
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			pairs = append(pairs, "{"+name+"}", values[name])
+		}
+	}
+	if at.Version != "" {
+		pairs = append(pairs, versionPlaceholder, at.Version)
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// at returns a layer as it is at a place.
+func (d *Definitions) at(l Layer, at Place) Layer {
+	values := d.values(at)
+	expand := func(lists ...[]string) []string {
+		var out []string
+		for _, s := range slices.Concat(lists...) {
+			out = append(out, values.Replace(s))
+		}
+		return out
+	}
+	here := l.PerSuite[at.Suite]
+	l.PerSuite = nil
+	l.Name, l.What = values.Replace(l.Name), values.Replace(l.What)
+	l.Packages = expand(l.Packages, here.Packages)
+	l.Without = expand(l.Without, here.Without)
+	l.Exclude = expand(l.Exclude, here.Exclude)
+	l.Keep = expand(l.Keep, here.Keep)
+	l.Files = slices.Concat(l.Files, here.Files)
+	for i, f := range l.Files {
+		f.Path, f.Content, f.Link = values.Replace(f.Path), values.Replace(f.Content), values.Replace(f.Link)
+		l.Files[i] = f
+	}
+	l.Links = slices.Clone(l.Links)
+	for i, links := range l.Links {
+		l.Links[i] = Links{Dir: values.Replace(links.Dir), To: values.Replace(links.To), Names: expand(links.Names)}
+	}
+	if l.Make != nil {
+		m := *l.Make
+		m.Args, m.Env = expand(m.Args), expand(m.Env)
+		l.Make = &m
+	}
+	return l
 }
 
 // ArchitectureNames returns the names of the architectures, sorted.
@@ -191,7 +395,14 @@ func (d *Definitions) ArchitectureNames() []string {
 // SuiteNames returns the names of the suites, sorted.
 func (d *Definitions) SuiteNames() []string { return slices.Sorted(maps.Keys(d.Suites)) }
 
-var placeholder = regexp.MustCompile(`\{[^}]*\}`)
+const versionPlaceholder = "{version}"
+
+func versioned(name string) bool { return strings.Contains(name, versionPlaceholder) }
+
+var (
+	placeholder = regexp.MustCompile(`\{[^}]*\}`)
+	valueName   = regexp.MustCompile(`^[a-z][a-zA-Z0-9]*$`)
+)
 
 func (d *Definitions) check() error {
 	var errs []error
@@ -199,18 +410,12 @@ func (d *Definitions) check() error {
 	if len(d.Architectures) == 0 || len(d.Suites) == 0 || len(d.Layers) == 0 || len(d.Images) == 0 {
 		fail("architectures, suites, layers and images must not be empty")
 	}
-	for _, name := range d.SuiteNames() {
-		s := d.Suites[name]
-		if s.Component == "" || len(s.Sources) == 0 {
-			fail("suite %q needs a component and sources", name)
-		}
-		for _, src := range s.Sources {
-			if src.Archive != "debian" && src.Archive != "debian-security" || src.Suite == "" {
-				fail("suite %q: a source has the archive debian or debian-security, and a suite", name)
-			}
+	d.checkSuites(fail)
+	for _, suite := range d.SuiteNames() {
+		for _, arch := range d.ArchitectureNames() {
+			d.checkPatterns(fail, "trim", Place{Suite: suite, Arch: arch}, slices.Concat(d.Trim.Exclude, d.Trim.Keep))
 		}
 	}
-	d.checkPatterns(fail, "trim", slices.Concat(d.Trim.Exclude, d.Trim.Keep))
 	seen := map[string]bool{}
 	for _, l := range d.Layers {
 		if l.Name == "" || seen[l.Name] {
@@ -221,13 +426,63 @@ func (d *Definitions) check() error {
 				fail("layer %q lies on %q, which is not defined before it", l.Name, on)
 			}
 		}
+		if l.Make != nil {
+			for _, other := range slices.Concat(l.Make.Root, l.Make.Target) {
+				if !seen[other] {
+					fail("layer %q is made with %q, which is not defined before it", l.Name, other)
+				}
+			}
+		}
 		seen[l.Name] = true
 		d.checkLayer(fail, l)
+	}
+	for _, name := range d.Debug {
+		if !seen[name] || versioned(name) {
+			fail("debug has the layer %q, which is not defined for all versions", name)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Images)) {
 		d.checkImage(fail, name, d.Images[name])
 	}
-	return errors.Join(errs...)
+	return errors.Join(unique(errs)...)
+}
+
+// unique leaves what holds for several places said once.
+func unique(errs []error) []error {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(errs, func(err error) bool {
+		was := seen[err.Error()]
+		seen[err.Error()] = true
+		return was
+	})
+}
+
+func (d *Definitions) checkSuites(fail func(string, ...any)) {
+	for _, name := range d.SuiteNames() {
+		s := d.Suites[name]
+		if s.Component == "" || len(s.Sources) == 0 {
+			fail("suite %q needs a component and sources", name)
+		}
+		for _, src := range s.Sources {
+			if src.Archive != "debian" && src.Archive != "debian-security" || src.Suite == "" {
+				fail("suite %q: a source has the archive debian or debian-security, and a suite", name)
+			}
+		}
+		for _, arch := range d.ArchitectureNames() {
+			for value := range s.Values {
+				if _, twice := d.Architectures[arch][value]; twice {
+					fail("suite %q: {%s} is a value of the architecture %s, too", name, value, arch)
+				}
+			}
+			for _, values := range []map[string]string{s.Values, d.Architectures[arch]} {
+				for _, value := range slices.Sorted(maps.Keys(values)) {
+					if !valueName.MatchString(value) || value == "version" {
+						fail("{%s} cannot be the name of a value", value)
+					}
+				}
+			}
+		}
+	}
 }
 
 func (d *Definitions) checkLayer(fail func(string, ...any), l Layer) {
@@ -236,57 +491,108 @@ func (d *Definitions) checkLayer(fail func(string, ...any), l Layer) {
 			fail("layer %q is for %q, which is not an architecture", l.Name, a)
 		}
 	}
-	if len(l.Packages) == 0 {
-		fail("layer %q has no packages", l.Name)
+	for _, s := range slices.Concat(l.Suites, slices.Sorted(maps.Keys(l.PerSuite))) {
+		if _, ok := d.Suites[s]; !ok {
+			fail("layer %q is for %q, which is not a suite", l.Name, s)
+		}
 	}
-	d.checkPatterns(fail, "layer "+l.Name, slices.Concat(l.Exclude, l.Keep))
+	if versioned(l.Name) && l.With {
+		fail("layer %q has a version, so that no build can add it by its name", l.Name)
+	}
+	if l.Archive != "" && !versioned(l.Name) {
+		fail("layer %q has an archive, so its name needs {version}", l.Name)
+	}
+	if !versioned(l.Name) {
+		lower := l.On
+		if l.Make != nil {
+			lower = slices.Concat(lower, l.Make.Root, l.Make.Target)
+		}
+		if slices.ContainsFunc(lower, versioned) {
+			fail("layer %q needs a layer with {version}, so its name needs it, too", l.Name)
+		}
+	}
+	packages := len(l.Packages) > 0 || len(l.PerSuite) > 0
+	switch {
+	case l.Make != nil && (packages || l.Archive != "" || l.CABundle || l.Strip || len(l.Files) > 0 || len(l.Links) > 0):
+		fail("layer %q is made by a command, so it has nothing else", l.Name)
+	case l.Make != nil && (len(l.Make.Args) == 0 || len(l.Make.Root) == 0):
+		fail("layer %q: make needs args and a root", l.Name)
+	case l.Make == nil && !packages && l.Archive == "" && len(l.Files) == 0 && len(l.Links) == 0:
+		fail("layer %q has no packages, archive, files or command", l.Name)
+	}
+	for _, suite := range d.SuiteNames() {
+		for _, arch := range d.ArchitectureNames() {
+			at := Place{Suite: suite, Arch: arch}
+			if versioned(l.Name) {
+				at.Version = "1"
+			}
+			if l.For(at) {
+				d.checkLayerAt(fail, l.Name, at, d.at(l, at))
+			}
+		}
+	}
+}
+
+// checkLayerAt checks a layer whose placeholders are replaced.
+func (d *Definitions) checkLayerAt(fail func(string, ...any), name string, at Place, l Layer) {
+	d.checkPatterns(fail, "layer "+name, at, slices.Concat(l.Exclude, l.Keep))
 	for _, list := range [][]string{l.Packages, l.Without} {
 		for i, p := range list {
 			if slices.Index(list, p) != i {
-				fail("layer %q names the package %q twice", l.Name, p)
+				fail("layer %q names the package %q twice", name, p)
+			}
+			if placeholder.MatchString(p) || p == "" {
+				fail("layer %q has the package %q: a placeholder has no value in the suite %s", name, p, at.Suite)
 			}
 		}
 	}
 	for _, p := range l.Without {
 		if slices.Contains(l.Packages, p) {
-			fail("layer %q both has %q and leaves it out", l.Name, p)
+			fail("layer %q both has %q and leaves it out", name, p)
 		}
 	}
 	for _, f := range l.Files {
-		if !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path {
-			fail("layer %q: the path %q must be absolute and clean", l.Name, f.Path)
+		if !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path || placeholder.MatchString(f.Path+f.Link) {
+			fail("layer %q: the path %q must be absolute and clean", name, f.Path)
 		}
 		if _, err := strconv.ParseUint(f.Mode, 8, 12); err != nil && f.Link == "" {
-			fail("layer %q: the mode %q of %s is not octal", l.Name, f.Mode, f.Path)
+			fail("layer %q: the mode %q of %s is not octal", name, f.Mode, f.Path)
 		}
 	}
-}
-
-// checkPatterns also finds placeholders that no architecture has.
-func (d *Definitions) checkPatterns(fail func(string, ...any), where string, patterns []string) {
-	for _, arch := range d.ArchitectureNames() {
-		for _, p := range d.Expand(arch, patterns) {
-			if _, err := path.Match(p, ""); err != nil || !relative(p) || placeholder.MatchString(p) {
-				fail("%s: %q is not a pattern of a relative path", where, p)
+	for _, links := range l.Links {
+		for _, s := range append([]string{links.Dir, links.To}, links.Names...) {
+			if placeholder.MatchString(s) || s == "" {
+				fail("layer %q: %q is no part of a link", name, s)
 			}
 		}
 	}
 }
 
+// checkPatterns also finds placeholders that have no value.
+func (d *Definitions) checkPatterns(fail func(string, ...any), where string, at Place, patterns []string) {
+	for _, p := range d.Expand(at, patterns) {
+		if _, err := path.Match(p, ""); err != nil || !relative(p) || placeholder.MatchString(p) {
+			fail("%s: %q is not a pattern of a relative path", where, p)
+		}
+	}
+}
+
 func (d *Definitions) checkImage(fail func(string, ...any), name string, im Image) {
-	layers := slices.Clone(im.Layers)
 	for _, v := range slices.Sorted(maps.Keys(im.Variants)) {
 		if len(im.Variants[v].Layers) == 0 {
 			fail("image %q: the variant %q has no layers", name, v)
 		}
-		layers = append(layers, im.Variants[v].Layers...)
-	}
-	if im.Go != nil {
-		if len(im.Go.Bootstrap) == 0 || im.Suite == "" || len(im.Versions) == 0 {
-			fail("image %q needs go.bootstrap, a suite and versions", name)
+		if v == "" || v == debug || strings.HasSuffix(v, "-"+debug) {
+			fail("image %q: a variant cannot be named %q", name, v)
 		}
-		layers = append(layers, im.Go.Bootstrap...)
 	}
+	if im.Go != nil && (len(im.Go.Bootstrap) == 0 || im.Suite == "") {
+		fail("image %q needs go.bootstrap, a suite and versions", name)
+	}
+	if im.Suite != "" && len(im.Versions) == 0 || im.Suite == "" && len(im.Versions)+len(im.Suites) > 0 {
+		fail("image %q needs both a suite and versions, or none of them", name)
+	}
+	layers := im.layers()
 	if len(layers) == 0 {
 		fail("image %q has no layers", name)
 	}
@@ -294,10 +600,68 @@ func (d *Definitions) checkImage(fail func(string, ...any), name string, im Imag
 		if _, ok := d.Layer(l); !ok {
 			fail("image %q has the layer %q, which is not defined", name, l)
 		}
+		if versioned(l) && im.Suite == "" {
+			fail("image %q has the layer %q, but no versions", name, l)
+		}
 	}
 	if _, ok := d.Suites[im.Suite]; !ok && im.Suite != "" {
 		fail("image %q is of the suite %q, which is not defined", name, im.Suite)
 	}
+	for _, v := range slices.Sorted(maps.Keys(im.Suites)) {
+		if _, ok := d.Suites[im.Suites[v]]; !ok {
+			fail("image %q is of the suite %q, which is not defined", name, im.Suites[v])
+		}
+	}
+	for _, v := range slices.Concat(slices.Sorted(maps.Keys(im.Suites)), slices.Sorted(maps.Keys(im.EndOfLife))) {
+		if !slices.Contains(im.Versions, v) {
+			fail("image %q has no version %q", name, v)
+		}
+	}
+	for _, v := range slices.Sorted(maps.Keys(im.EndOfLife)) {
+		if _, err := time.Parse(time.DateOnly, im.EndOfLife[v]); err != nil {
+			fail("image %q: the end of life of %s, %q, is no day such as 2026-04-30", name, v, im.EndOfLife[v])
+		}
+	}
+}
+
+// debug is the variant of a run image that has the layers of Debug on top.
+const debug = "debug"
+
+// Variants returns the suffixes of an image, "" first where there is an image
+// with none.
+func (d *Definitions) Variants(im Image) []string {
+	var out []string
+	if len(im.Layers) > 0 {
+		out = append(out, "")
+		if len(d.Debug) > 0 {
+			out = append(out, debug)
+		}
+	}
+	for _, v := range slices.Sorted(maps.Keys(im.Variants)) {
+		out = append(out, v)
+		if im.Variants[v].Run && len(d.Debug) > 0 {
+			out = append(out, v+"-"+debug)
+		}
+	}
+	return out
+}
+
+// Variant returns an image's layers, those of Debug to be put on top, and its
+// configuration; false when there is no such variant.
+func (d *Definitions) Variant(im Image, variant string) (layers, top []string, config Config, ok bool) {
+	if !slices.Contains(d.Variants(im), variant) {
+		return nil, nil, Config{}, false
+	}
+	if variant == debug {
+		variant, top = "", d.Debug
+	} else if v, found := strings.CutSuffix(variant, "-"+debug); found {
+		variant, top = v, d.Debug
+	}
+	if variant == "" {
+		return im.Layers, top, im.Config, true
+	}
+	v := im.Variants[variant]
+	return v.Layers, top, v.Config, true
 }
 
 func relative(p string) bool {

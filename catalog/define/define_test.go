@@ -26,11 +26,12 @@ func small(t *testing.T) string {
 func TestStack(t *testing.T) {
 	d, err := Read([]byte(small(t)))
 	require.NoError(t, err)
-	require.Equal(t, "static libc tool cross", names(d.Stack("amd64", "cross")))
-	require.Equal(t, "static libc tool cross", names(d.Stack("amd64", "cross", "static", "tool")))
-	require.Equal(t, "", names(d.Stack("arm64", "cross")), "nor what it lies on")
-	require.Equal(t, "static", names(d.Stack("amd64", "static", "unknown")))
-	require.Equal(t, []string{"lib-aarch64/{x}"}, d.Expand("arm64", []string{"lib-{gnu}/{x}"}))
+	amd64 := Place{Suite: "7", Arch: "amd64"}
+	require.Equal(t, "static libc tool cross", names(d.Stack(amd64, "cross")))
+	require.Equal(t, "static libc tool cross", names(d.Stack(amd64, "cross", "static", "tool")))
+	require.Equal(t, "", names(d.Stack(Place{Suite: "7", Arch: "arm64"}, "cross")), "nor what it lies on")
+	require.Equal(t, "static", names(d.Stack(amd64, "static", "unknown")))
+	require.Equal(t, []string{"lib-aarch64/{x}"}, d.Expand(Place{Suite: "7", Arch: "arm64"}, []string{"lib-{gnu}/{x}"}))
 }
 
 func TestDefinitionsThatAreRefused(t *testing.T) {

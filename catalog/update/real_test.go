@@ -61,6 +61,9 @@ func TestRealArchiveCanBeLocked(t *testing.T) {
 	require.WithinDuration(t, time.Now(), c.Locked(), 15*24*time.Hour, "the mirror is followed")
 	for _, suite := range c.Lock().Suites {
 		require.Len(t, suite.Sources, 3)
+		for _, source := range suite.Sources {
+			require.Len(t, source.Indices, len(c.Architectures()))
+		}
 	}
 	built, err := catalog.Default()
 	require.NoError(t, err)
@@ -76,7 +79,7 @@ func TestRealRunImages(t *testing.T) {
 	for _, arch := range c.Architectures() {
 		for _, name := range []string{"static", "base", "cc"} {
 			t.Run(name+"/"+arch, func(t *testing.T) {
-				img, err := c.Image(plan.Base{Image: name, Version: "13"}, arch)
+				img, err := c.Image(plan.Base{Image: name, Version: "13"}, arch, arch)
 				require.NoError(t, err)
 				root, size := build(t, img.Layers, arch)
 				t.Logf("%s %s: %.2f MB", name, arch, float64(size)/1e6)
@@ -100,7 +103,7 @@ func TestRealBuildSets(t *testing.T) {
 	c := realCatalog(t)
 	for _, arch := range c.Architectures() {
 		t.Run(arch, func(t *testing.T) {
-			img, err := c.Image(plan.Base{Image: "go", Version: "1.26.11", Variant: "build-cgo", With: c.Sets()}, arch)
+			img, err := c.Image(plan.Base{Image: "go", Version: "1.26.11", Variant: "build-cgo", With: c.Sets()}, arch, arch)
 			require.NoError(t, err)
 			top := img.Layers[len(img.Layers)-1]
 			require.Equal(t, "1.26.11", top.GoToolchain)

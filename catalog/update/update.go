@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,6 +39,17 @@ type Options struct {
 	Now func() time.Time
 	// Definitions are what to lock; nil are the built-in ones.
 	Definitions *define.Definitions
+	// Archives find the releases of what is no Debian package, by its name in
+	// the definitions; nil are the ones of this package.
+	Archives map[string]Archive
+}
+
+// Archive finds the releases of something that is no Debian package.
+type Archive interface {
+	// Lock returns the newest release of a version ("24"), with its files for
+	// all of these architectures. What was locked before, empty for nothing, may
+	// be returned again, so that a release is not taken back.
+	Lock(ctx context.Context, version string, arches []string, previous catalog.LockedArchive) (catalog.LockedArchive, error)
 }
 
 // Run returns a new lock and what changed from the previous one.
@@ -73,13 +85,15 @@ func run(ctx context.Context, o Options) (*catalog.Lock, error) {
 	}
 	fetcher := &archive.Fetcher{Client: o.HTTP}
 	lock := &catalog.Lock{Schema: catalog.LockSchema, Suites: map[string]catalog.LockedSuite{}}
+	locker := &locker{defs: o.Definitions, leftOut: map[string]map[string]bool{}}
+	var problems []error
 	for _, name := range o.Definitions.SuiteNames() {
 		suite := o.Definitions.Suites[name]
 		releases := make([]*archive.Release, len(suite.Sources))
 		group, gctx := errgroup.WithContext(ctx)
 		for i, src := range suite.Sources {
 			group.Go(func() (err error) {
-				releases[i], err = archive.FetchRelease(gctx, fetcher, o.Mirror.Base(src.Archive), src.Suite, keys, now)
+				releases[i], err = archive.FetchRelease(gctx, fetcher, o.Mirror.Base(src.Archive), src.Suite, keys, now, src.Grace())
 				return err
 			})
 		}
@@ -94,21 +108,23 @@ func run(ctx context.Context, o Options) (*catalog.Lock, error) {
 			}
 			locked.Sources = append(locked.Sources, catalog.LockedSource{
 				Archive: src.Archive, Suite: src.Suite, InRelease: r.SHA256, Date: r.Date, Signer: r.Signer,
+				Indices: map[string]catalog.LockedIndex{},
 			})
 			if r.Date.After(lock.Time) {
 				lock.Time = r.Date
 			}
 		}
-		indices, err := fetchIndices(ctx, fetcher, suite, releases, o.Definitions.ArchitectureNames())
+		indices, err := fetchIndices(ctx, fetcher, suite, releases, o.Definitions.ArchitectureNames(), locked.Sources)
 		if err != nil {
 			return nil, err
 		}
-		if err := lockLayers(o.Definitions, indices, locked.Layers); err != nil {
-			return nil, err
-		}
 		lock.Suites[name] = locked
+		problems = append(problems, locker.lock(name, indices, locked.Layers)...)
 	}
-	return lock, nil
+	if problems = append(problems, locker.unused()...); len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return lock, lockArchives(ctx, o, lock)
 }
 
 // notOlder refuses a mirror that lags behind what was locked already: whoever
@@ -126,9 +142,11 @@ func notOlder(previous *catalog.Lock, suite string, src define.Source, r *archiv
 	return nil
 }
 
-// fetchIndices reads the package indices for all architectures at once.
-func fetchIndices(ctx context.Context, f *archive.Fetcher, suite define.Suite, releases []*archive.Release, arches []string) (map[string]*debian.Index, error) {
+// fetchIndices reads the package indices for all architectures at once, and
+// notes in the sources which they are.
+func fetchIndices(ctx context.Context, f *archive.Fetcher, suite define.Suite, releases []*archive.Release, arches []string, sources []catalog.LockedSource) (map[string]*debian.Index, error) {
 	indices := map[string]*debian.Index{}
+	var noting sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(4)
 	for _, arch := range arches {
@@ -137,6 +155,10 @@ func fetchIndices(ctx context.Context, f *archive.Fetcher, suite define.Suite, r
 		group.Go(func() error {
 			// One after the other: the first archive that has a version wins.
 			for i, r := range releases {
+				file, err := r.IndexFile(suite.Component, arch)
+				if err != nil {
+					return err
+				}
 				text, err := r.Index(ctx, f, suite.Component, arch)
 				if err != nil {
 					return err
@@ -144,6 +166,9 @@ func fetchIndices(ctx context.Context, f *archive.Fetcher, suite define.Suite, r
 				if err := ix.Add(text, suite.Sources[i].Archive); err != nil {
 					return err
 				}
+				noting.Lock()
+				sources[i].Indices[arch] = catalog.LockedIndex(file)
+				noting.Unlock()
 			}
 			return nil
 		})
@@ -151,44 +176,49 @@ func fetchIndices(ctx context.Context, f *archive.Fetcher, suite define.Suite, r
 	return indices, group.Wait()
 }
 
-// lockLayers finds the packages of every layer and checks the definitions
-// against what the packages need.
-func lockLayers(defs *define.Definitions, indices map[string]*debian.Index, into map[string]map[string][]catalog.LockedPackage) error {
-	var problems []error
-	found := map[string]map[string][]*debian.Package{} // by architecture and layer
-	for _, arch := range defs.ArchitectureNames() {
-		found[arch] = map[string][]*debian.Package{}
-	}
-	for _, l := range defs.Layers {
-		into[l.Name] = map[string][]catalog.LockedPackage{}
-		unused := map[string]bool{}
-		for _, arch := range defs.ArchitectureNames() {
-			if !l.For(arch) {
+// locker finds the packages of layers.
+type locker struct {
+	defs *define.Definitions
+	// leftOut has, by the layer's name as it is written and the package's,
+	// whether something needs what is left out.
+	leftOut map[string]map[string]bool
+}
+
+// lock finds the packages of every layer that is used in a suite and checks the
+// definitions against what the packages need. It returns all problems.
+func (k *locker) lock(suite string, indices map[string]*debian.Index, into map[string]map[string][]catalog.LockedPackage) (problems []error) {
+	for _, arch := range k.defs.ArchitectureNames() {
+		found := map[string][]*debian.Package{}
+		failed := map[string]bool{}
+		for _, l := range k.defs.Used(suite, arch) {
+			if len(l.Packages) == 0 {
 				continue
 			}
 			var have []*debian.Package
-			for _, lower := range defs.Stack(arch, l.On...) {
-				have = append(have, found[arch][lower.Name]...)
+			for _, lower := range k.defs.Stack(l.Place, l.On...) {
+				have = append(have, found[lower.Name]...)
+				failed[l.Name] = failed[l.Name] || failed[lower.Name]
 			}
-			without := defs.Expand(arch, l.Without)
-			res, err := indices[arch].Resolve(debian.Query{Names: defs.Expand(arch, l.Packages), Have: have, Without: without})
-			if err != nil {
-				problems = append(problems, fmt.Errorf("layer %s for %s: %w", l.Name, arch, err))
+			if failed[l.Name] {
+				// What it lies on has to be right first.
 				continue
 			}
-			for i, w := range without {
-				if _, used := res.LeftOut[w]; used {
-					unused[l.Without[i]] = false
-				} else if _, seen := unused[l.Without[i]]; !seen {
-					unused[l.Without[i]] = true
-				}
+			res, err := indices[arch].Resolve(debian.Query{Names: l.Packages, Have: have, Without: l.Without, Prefer: k.defs.Prefer})
+			if err != nil {
+				problems = append(problems, fmt.Errorf("layer %s of %s for %s: %w", l.Name, suite, arch, err))
+				failed[l.Name] = true
+				continue
+			}
+			k.note(l, res)
+			if into[l.Name] == nil {
+				into[l.Name] = map[string][]catalog.LockedPackage{}
 			}
 			for _, p := range res.Packages {
-				if !p.Asked {
-					problems = append(problems, fmt.Errorf("layer %s for %s: %s needs %s (%d bytes), which is neither listed nor left out",
-						l.Name, arch, strings.Join(p.NeededBy, ", "), p.Name, p.Size))
+				if !p.Asked && !l.Closure {
+					problems = append(problems, fmt.Errorf("layer %s of %s for %s: %s needs %s (%d bytes), which is neither listed nor left out",
+						l.Name, suite, arch, strings.Join(p.NeededBy, ", "), p.Name, p.Size))
 				}
-				found[arch][l.Name] = append(found[arch][l.Name], p.Package)
+				found[l.Name] = append(found[l.Name], p.Package)
 				into[l.Name][arch] = append(into[l.Name][arch], catalog.LockedPackage{
 					Package: catalog.Package{
 						Name: p.Name, Version: p.Version, Architecture: p.Architecture,
@@ -198,14 +228,29 @@ func lockLayers(defs *define.Definitions, indices map[string]*debian.Index, into
 				})
 			}
 		}
-		for _, w := range slices.Sorted(maps.Keys(unused)) {
-			if unused[w] {
-				problems = append(problems, fmt.Errorf("layer %s leaves out %s, which nothing in it needs", l.Name, w))
+	}
+	return problems
+}
+
+// note notes which of the packages that a layer leaves out something needs.
+func (k *locker) note(l define.Used, res *debian.Resolution) {
+	if k.leftOut[l.Defined] == nil {
+		k.leftOut[l.Defined] = map[string]bool{}
+	}
+	for _, w := range l.Without {
+		_, needed := res.LeftOut[w]
+		k.leftOut[l.Defined][w] = k.leftOut[l.Defined][w] || needed
+	}
+}
+
+// unused returns a problem for each package that is left out nowhere.
+func (k *locker) unused() (problems []error) {
+	for _, l := range slices.Sorted(maps.Keys(k.leftOut)) {
+		for _, w := range slices.Sorted(maps.Keys(k.leftOut[l])) {
+			if !k.leftOut[l][w] {
+				problems = append(problems, fmt.Errorf("layer %s leaves out %s, which nothing in it needs", l, w))
 			}
 		}
 	}
-	if len(problems) > 0 {
-		return errors.Join(problems...)
-	}
-	return nil
+	return problems
 }

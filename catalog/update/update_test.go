@@ -116,7 +116,7 @@ func TestUpdate(t *testing.T) {
 	require.NoError(t, err)
 	c, err := catalog.New(o.Definitions, read)
 	require.NoError(t, err)
-	img, err := c.Image(plan.Base{Image: "base", Version: "7", With: []string{"tool"}}, "amd64")
+	img, err := c.Image(plan.Base{Image: "base", Version: "7", With: []string{"tool"}}, "amd64", "amd64")
 	require.NoError(t, err)
 	var what []string
 	content := map[string]string{}
@@ -154,13 +154,13 @@ func TestUpdateThatIsRefused(t *testing.T) {
 		new    string
 		want   string
 	}{
-		{"a dependency is not listed", nil, "packages: [libc, libc-locale]", "packages: [libc-locale]", "layer libc for amd64: libc-locale needs libc (%d bytes), which is neither listed nor left out"},
+		{"a dependency is not listed", nil, "packages: [libc, libc-locale]", "packages: [libc-locale]", "layer libc of 7 for amd64: libc-locale needs libc (%d bytes), which is neither listed nor left out"},
 		{"nothing needs what is left out", nil, "without: [scripts]", "without: [scripts, shell]", "layer static leaves out shell, which nothing in it needs"},
-		{"a dependency is missing", nil, "without: [scripts]", "without: []", "layer static for amd64: files needs scripts | other, which the archive does not have"},
-		{"a package is missing", nil, `"tool-{gnu}"`, "tool-x86", `layer tool for arm64: the archive has no package "tool-x86" for arm64`},
+		{"a dependency is missing", nil, "without: [scripts]", "without: []", "layer static of 7 for amd64: files needs scripts | other, which the archive does not have"},
+		{"a package is missing", nil, `"tool-{gnu}"`, "tool-x86", `layer tool of 7 for arm64: the archive has no package "tool-x86" for arm64`},
 		{"a conflict with a lower layer", change(0, func(s *archivetest.Suite) {
 			s.Packages[5].Control = append(s.Packages[5].Control, "Conflicts: files (>= 7)")
-		}), "", "", "layer tool for amd64: tool-x86 3.0 conflicts with files 7"},
+		}), "", "", "layer tool of 7 for amd64: tool-x86 3.0 conflicts with files 7"},
 		{"expired", change(2, func(s *archivetest.Suite) {
 			s.Date, s.ValidUntil = archivetest.Now.AddDate(0, 0, -9), archivetest.Now.AddDate(0, 0, -2)
 		}), "", "", "stone-security/InRelease: it expired on 2026-02-27T12:00:00Z"},
@@ -190,11 +190,11 @@ func TestUpdateThatIsRefused(t *testing.T) {
 func TestEveryProblemIsNamed(t *testing.T) {
 	a := archivetest.Start(t, stone()...)
 	o := options(t, a)
-	o.Definitions = read(t, strings.Replace(strings.Replace(definitions, "without: [scripts]", "without: []", 1), `"tool-{gnu}"`, "tool-x86", 1))
+	o.Definitions = read(t, strings.Replace(strings.Replace(definitions, "packages: [libc, libc-locale]", "packages: [libc-locale]", 1), `"tool-{gnu}"`, "tool-x86", 1))
 	_, _, err := update.Run(context.Background(), o)
-	require.ErrorContains(t, err, "layer static for amd64")
-	require.ErrorContains(t, err, "layer static for arm64")
-	require.ErrorContains(t, err, "layer tool for arm64")
+	require.ErrorContains(t, err, "layer libc of 7 for amd64")
+	require.ErrorContains(t, err, "layer libc of 7 for arm64")
+	require.ErrorContains(t, err, "layer tool of 7 for arm64")
 }
 
 func TestMirrorThatLagsBehindTheLock(t *testing.T) {

@@ -93,7 +93,7 @@ func catalogImages(c *catalog.Catalog, only []string) ([]catalogImage, error) {
 		}
 		entry := catalogImage{Ref: ref, Architectures: []string{}, Layers: []string{}, Packages: []catalog.Package{}}
 		for _, arch := range c.Architectures() {
-			img, err := c.Image(base, arch)
+			img, err := c.Image(base, arch, arch)
 			if err != nil {
 				return nil, err
 			}
