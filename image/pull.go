@@ -47,14 +47,7 @@ func (s *Store) pull(ctx context.Context, ref string, o PullOptions) (v1.Image, 
 	if err != nil {
 		return nil, err
 	}
-	if full == "" {
-		return nil, errors.New("a digest alone does not say from which registry; write NAME@DIGEST")
-	}
-	remoteName := full
-	if dgst != "" {
-		remoteName = full + "@" + dgst.String()
-	}
-	parsed, err := RegistryName(remoteName)
+	parsed, err := remoteName(full, dgst)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +77,91 @@ func (s *Store) pull(ctx context.Context, ref string, o PullOptions) (v1.Image, 
 	return s.load(d)
 }
 
+// Remote returns the images that a registry has by a name, with a tag, a digest or
+// both, of which the digest counts: one for each platform, in the order of their
+// index. Their layers are not read. Credentials and certificates are as for Pull.
+func Remote(ctx context.Context, ref string) ([]v1.Image, error) {
+	all, err := remoteImages(ctx, ref)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", ref, err)
+	}
+	return all, nil
+}
+
+func remoteImages(ctx context.Context, ref string) ([]v1.Image, error) {
+	full, dgst, err := parseRef(ref)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := remoteName(full, dgst)
+	if err != nil {
+		return nil, err
+	}
+	desc, err := remote.Get(parsed, RegistryOptions(ctx)...)
+	if err != nil {
+		return nil, err
+	}
+	if !isIndex(string(desc.MediaType)) {
+		img, err := desc.Image()
+		if err != nil {
+			return nil, err
+		}
+		return []v1.Image{img}, nil
+	}
+	idx, have, err := indexed(desc)
+	if err != nil {
+		return nil, err
+	}
+	var all []v1.Image
+	for _, d := range have {
+		img, err := imageOf(idx, d)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, img)
+	}
+	return all, nil
+}
+
+// remoteName is what a registry is asked for: a digest where there is one.
+func remoteName(full string, dgst digest.Digest) (name.Reference, error) {
+	if full == "" {
+		return nil, errors.New("a digest alone does not say from which registry; write NAME@DIGEST")
+	}
+	if dgst != "" {
+		full += "@" + dgst.String()
+	}
+	return RegistryName(full)
+}
+
+// indexed are the images of an index.
+func indexed(desc *remote.Descriptor) (v1.ImageIndex, []ocispecs.Descriptor, error) {
+	idx, err := desc.ImageIndex()
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := idx.IndexManifest()
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading index: %w", err)
+	}
+	var have []ocispecs.Descriptor
+	for _, d := range m.Manifests {
+		c := descriptor(d)
+		if c.Platform != nil && isImage(c) && isManifest(c.MediaType) {
+			have = append(have, c)
+		}
+	}
+	return idx, have, nil
+}
+
+func imageOf(idx v1.ImageIndex, d ocispecs.Descriptor) (v1.Image, error) {
+	h, err := v1.NewHash(d.Digest.String())
+	if err != nil {
+		return nil, err
+	}
+	return idx.Image(h)
+}
+
 // fetch gets the manifest for p.
 func fetch(ctx context.Context, ref string, parsed name.Reference, p *ocispecs.Platform) (v1.Image, error) {
 	desc, err := remote.Get(parsed, RegistryOptions(ctx)...)
@@ -93,20 +171,9 @@ func fetch(ctx context.Context, ref string, parsed name.Reference, p *ocispecs.P
 	if !isIndex(string(desc.MediaType)) {
 		return desc.Image()
 	}
-	idx, err := desc.ImageIndex()
+	idx, have, err := indexed(desc)
 	if err != nil {
 		return nil, err
-	}
-	m, err := idx.IndexManifest()
-	if err != nil {
-		return nil, fmt.Errorf("reading index: %w", err)
-	}
-	var have []ocispecs.Descriptor
-	for _, d := range m.Manifests {
-		c := descriptor(d)
-		if c.Platform != nil && isImage(c) && isManifest(c.MediaType) {
-			have = append(have, c)
-		}
 	}
 	chosen, ok := best(have, p)
 	if !ok {
@@ -116,11 +183,7 @@ func fetch(ctx context.Context, ref string, parsed name.Reference, p *ocispecs.P
 		}
 		return nil, wrongPlatform(ref, want, have)
 	}
-	h, err := v1.NewHash(chosen.Digest.String())
-	if err != nil {
-		return nil, err
-	}
-	return idx.Image(h)
+	return imageOf(idx, chosen)
 }
 
 // copyImage writes all of img, the manifest last, and returns its descriptor.

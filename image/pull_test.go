@@ -75,6 +75,46 @@ func TestPull(t *testing.T) {
 	assert.ErrorContains(t, err, "a digest alone does not say from which registry")
 }
 
+// What a registry has, without a store: by tag, by digest, of several platforms.
+func TestRemote(t *testing.T) {
+	host := serve(t, nil)
+	ctx := context.Background()
+	one := small(t, "amd64", "one")
+	push(t, host+"/app:1", one)
+	h, err := one.Digest()
+	require.NoError(t, err)
+	for _, ref := range []string{"/app:1", "/app@" + h.String(), "/app:gone@" + h.String()} {
+		images, err := Remote(ctx, host+ref)
+		require.NoError(t, err)
+		require.Len(t, images, 1)
+		got, err := images[0].Digest()
+		require.NoError(t, err)
+		assert.Equal(t, h, got)
+	}
+
+	index := mutate.AppendManifests(empty.Index,
+		mutate.IndexAddendum{Add: small(t, "arm64", "a"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}},
+		mutate.IndexAddendum{Add: small(t, "amd64", "b"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}},
+		mutate.IndexAddendum{Add: small(t, "amd64", "attestation"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"}}})
+	r, err := name.ParseReference(host + "/both")
+	require.NoError(t, err)
+	require.NoError(t, remote.WriteIndex(r, index))
+	images, err := Remote(ctx, host+"/both")
+	require.NoError(t, err)
+	var arches []string
+	for _, img := range images {
+		config, err := img.ConfigFile()
+		require.NoError(t, err)
+		arches = append(arches, config.Architecture)
+	}
+	assert.Equal(t, []string{"arm64", "amd64"}, arches)
+
+	_, err = Remote(ctx, host+"/missing")
+	assert.ErrorContains(t, err, "reading "+host+"/missing: ")
+	_, err = Remote(ctx, h.String())
+	assert.ErrorContains(t, err, "a digest alone does not say from which registry")
+}
+
 func TestPullPlatform(t *testing.T) {
 	host := serve(t, nil)
 	s, _ := openStore(t)

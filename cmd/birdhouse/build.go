@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gwclient "github.com/moby/buildkit/frontend/gateway/client"
@@ -111,14 +112,20 @@ func (f *buildFlags) register(cmd *cobra.Command) {
 	flags.Lookup("provenance").NoOptDefVal = "true"
 	flags.Lookup("sbom").NoOptDefVal = "true"
 
-	flags.StringVar(&f.builder.Addr, "addr", "", "`address` of a BuildKit daemon to build on (default $BUILDKIT_HOST, else this process)")
-	flags.StringVar(&f.builder.CACert, "tlscacert", "", "CA certificate `file` for the daemon")
-	flags.StringVar(&f.builder.Cert, "tlscert", "", "client certificate `file` for the daemon")
-	flags.StringVar(&f.builder.Key, "tlskey", "", "client key `file` for the daemon")
-	flags.StringVar(&f.builder.ServerName, "tlsservername", "", "`name` in the daemon's certificate")
-	flags.Int64Var(&f.builder.Engine.MaxDiskBytes, "cache-size", 0, "what the build cache may take, in `bytes` (default: the smaller of 20 GB and a fifth of the disk)")
+	registerBuilder(cmd, &f.builder)
 	registerCatalog(cmd, &f.catalog)
 	flags.BoolVar(&f.debug, "debug", false, "print the engine's own log")
+}
+
+// registerBuilder adds the flags that say what builds.
+func registerBuilder(cmd *cobra.Command, o *builder.Options) {
+	flags := cmd.Flags()
+	flags.StringVar(&o.Addr, "addr", "", "`address` of a BuildKit daemon to build on (default $BUILDKIT_HOST, else this process)")
+	flags.StringVar(&o.CACert, "tlscacert", "", "CA certificate `file` for the daemon")
+	flags.StringVar(&o.Cert, "tlscert", "", "client certificate `file` for the daemon")
+	flags.StringVar(&o.Key, "tlskey", "", "client key `file` for the daemon")
+	flags.StringVar(&o.ServerName, "tlsservername", "", "`name` in the daemon's certificate")
+	flags.Int64Var(&o.Engine.MaxDiskBytes, "cache-size", 0, "what the build cache may take, in `bytes` (default: the smaller of 20 GB and a fifth of the disk)")
 }
 
 // defaultPlatforms are those of docker's environment variable.
@@ -250,7 +257,7 @@ func build(cmd *cobra.Command, f buildFlags) (err error) {
 	return report{
 		mode: mode, outputs: req.Outputs, response: answer.response, warnings: answer.warnings,
 		store: store, names: names, elapsed: time.Since(started),
-	}.write(out, cmd.ErrOrStderr())
+	}.write(ctx, out, cmd.ErrOrStderr())
 }
 
 // withProblems returns, for an error about the descriptor or a file of the project,
@@ -348,7 +355,7 @@ type report struct {
 	elapsed  time.Duration
 }
 
-func (r report) write(out, errs io.Writer) error {
+func (r report) write(ctx context.Context, out, errs io.Writer) error {
 	switch r.mode {
 	case progressui.QuietMode:
 		if digest := r.outputs.Digest(r.response); digest != "" {
@@ -356,38 +363,45 @@ func (r report) write(out, errs io.Writer) error {
 		}
 		return nil
 	case progressui.RawJSONMode:
-		return r.json(out)
+		return r.json(ctx, out)
 	}
 	for _, w := range r.warnings {
 		fmt.Fprint(errs, failure.Warning(w))
 	}
 	fmt.Fprintln(errs)
-	if r.outputs.Keep {
-		images, err := r.images()
-		if err != nil {
+	images, err := r.images(ctx)
+	if err != nil && r.outputs.Keep {
+		return err
+	}
+	for i, img := range images {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		if err := img.Text(out); err != nil {
 			return err
 		}
-		for i, img := range images {
-			if i > 0 {
-				fmt.Fprintln(out)
-			}
-			if err := img.Text(out); err != nil {
-				return err
-			}
-		}
+	}
+	if r.outputs.Keep {
 		for _, name := range r.names[1:] {
 			fmt.Fprintf(out, "  also %s\n", name)
 		}
 	}
-	digest := r.response[exptypes.ExporterImageDigestKey]
+	built := r.response[exptypes.ExporterImageDigestKey]
+	took := fmt.Sprintf("%.1f s", r.elapsed.Seconds())
 	if r.outputs.Pushed {
-		fmt.Fprintf(out, "pushed %s  %s  %.1f s\n", strings.ReplaceAll(r.response[exptypes.ExporterImageNameKey], ",", ", "), digest, r.elapsed.Seconds())
+		if len(images) > 0 {
+			fmt.Fprintln(out)
+		}
+		fmt.Fprintf(out, "pushed %s  %s  %s\n", strings.Join(r.pushed(), ", "), built, took)
+		if err != nil { // The build has succeeded all the same.
+			fmt.Fprintf(errs, "its layers are not shown: %v\n", err)
+		}
 	}
 	if r.outputs.Loaded {
-		fmt.Fprintf(out, "given to docker: %s  %s  %.1f s\n", strings.Join(r.names, ", "), digest, r.elapsed.Seconds())
+		fmt.Fprintf(out, "given to docker: %s  %s  %s\n", strings.Join(r.names, ", "), built, took)
 	}
 	for _, path := range r.outputs.Paths {
-		fmt.Fprintf(out, "written to %s  %s%.1f s\n", path, spaced(digest), r.elapsed.Seconds())
+		fmt.Fprintf(out, "written to %s  %s%s\n", path, spaced(built), took)
 	}
 	return nil
 }
@@ -400,41 +414,64 @@ func spaced(s string) string {
 }
 
 // json is the report for machines: one object on standard output.
-func (r report) json(out io.Writer) error {
+func (r report) json(ctx context.Context, out io.Writer) error {
 	v := struct {
 		Digest string              `json:"digest,omitempty"`
 		Names  []string            `json:"names,omitempty"`
 		Images []*image.ReportData `json:"images,omitempty"`
 		Paths  []string            `json:"paths,omitempty"`
 	}{Digest: r.outputs.Digest(r.response), Names: r.names, Paths: r.outputs.Paths}
-	if r.outputs.Keep {
-		var err error
-		if v.Images, err = r.images(); err != nil {
-			return err
-		}
+	var err error
+	if v.Images, err = r.images(ctx); err != nil && r.outputs.Keep {
+		return err
 	}
 	return json.NewEncoder(out).Encode(v)
 }
 
-// images describes what was kept, an image for each platform.
-func (r report) images() ([]*image.ReportData, error) {
-	platforms, err := r.store.Platforms(r.names[0])
-	if err != nil {
-		return nil, err
-	}
-	var all []*image.ReportData
-	for _, p := range platforms {
-		img, err := r.store.Image(r.names[0], &p)
+// pushed are the names that the image has in registries.
+func (r report) pushed() []string {
+	return strings.Split(r.response[exptypes.ExporterImageNameKey], ",")
+}
+
+// registryTimeout is how long a registry may take to say what was pushed to it.
+const registryTimeout = 15 * time.Second
+
+// images describes what was kept or else pushed, an image for each platform.
+func (r report) images(ctx context.Context) ([]*image.ReportData, error) {
+	var built []v1.Image
+	var name string
+	switch {
+	case r.outputs.Keep:
+		name = r.names[0]
+		platforms, err := r.store.Platforms(name)
 		if err != nil {
 			return nil, err
 		}
-		data, err := image.Report(img, r.names[0])
+		for _, p := range platforms {
+			img, err := r.store.Image(name, &p)
+			if err != nil {
+				return nil, err
+			}
+			built = append(built, img)
+		}
+	case r.outputs.Pushed:
+		ctx, cancel := context.WithTimeout(ctx, registryTimeout)
+		defer cancel()
+		name = r.pushed()[0]
+		var err error
+		if built, err = image.Remote(ctx, name+"@"+r.response[exptypes.ExporterImageDigestKey]); err != nil {
+			return nil, err
+		}
+	}
+	var all []*image.ReportData
+	for _, img := range built {
+		data, err := image.Report(img, name)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, data)
 	}
-	if len(all) > 0 {
+	if len(all) > 0 && r.outputs.Keep {
 		all[len(all)-1].Elapsed = r.elapsed
 	}
 	return all, nil

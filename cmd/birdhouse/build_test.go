@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -88,7 +89,7 @@ func TestBuild(t *testing.T) {
 		dir := t.TempDir()
 		ref := harness.Registry(t) + "/hello:2"
 		out := b.must("build", "-t", ref, "--push", "--metadata-file", filepath.Join(dir, "metadata"), "--iidfile", filepath.Join(dir, "id"), hello)
-		require.True(t, strings.HasPrefix(out, "pushed "+ref+"  "+digest), out)
+		require.Regexp(t, `(?s)^`+regexp.QuoteMeta(ref)+`  linux/\w+  `+digest+`\n\n  layer +changes +size +what\n  static +rarely .*\n  application +always .*/app/hello.*\n  total +[0-9.]+ MB  2 layers\n\npushed `+regexp.QuoteMeta(ref)+`  `+digest+`  [0-9.]+ s\n$`, out)
 
 		parsed, err := name.ParseReference(ref)
 		require.NoError(t, err)
