@@ -34,6 +34,8 @@ type Lock struct {
 	// Archives are what is no Debian package, by name and by the version that
 	// images are named for: "node", "24".
 	Archives map[string]map[string]LockedArchive `json:"archives,omitempty"`
+	// Published is where the images of this lock can be had; may be nil.
+	Published *Published `json:"published,omitempty"`
 }
 
 // LockedSuite is a release of Debian at a moment.
@@ -173,7 +175,7 @@ func (l *Lock) check() error {
 			}
 		}
 	}
-	return nil
+	return l.Published.check()
 }
 
 func (s LockedSource) check() error {
@@ -317,6 +319,14 @@ func (l *Lock) Bytes() ([]byte, error) {
 			b.WriteString("    }" + comma(i, len(names)))
 		}
 		b.WriteString("  }")
+	}
+	if p := l.Published; p != nil {
+		fmt.Fprintf(&b, ",\n  \"published\": {\n    \"prefix\": %s,\n    \"images\": {\n", text(p.Prefix))
+		refs := slices.Sorted(maps.Keys(p.Images))
+		for i, ref := range refs {
+			fmt.Fprintf(&b, "      %s: %s%s", text(ref), text(p.Images[ref]), comma(i, len(refs)))
+		}
+		b.WriteString("    }\n  }")
 	}
 	b.WriteString("\n}\n")
 	return b.Bytes(), failed
