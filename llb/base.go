@@ -80,8 +80,11 @@ func (c *Catalog) constraints(name string, more ...llb.ConstraintsOpt) []llb.Con
 }
 
 func (c *Catalog) layer(ref string, l catalog.Layer) (llb.State, error) {
-	if l.GoToolchain != "" {
+	switch {
+	case l.GoToolchain != "":
 		return c.goToolchain(ref, l)
+	case l.Make != nil:
+		return c.made(ref, l)
 	}
 	const specDir, packages, out = "/run/birdhouse-layer", "/run/birdhouse-packages", "/out"
 	group := llb.ProgressGroup("birdhouse-"+shortHash([]string{l.Name, architecture(l)}), "[base "+ref+"] fetch the packages of "+l.Name, true)
@@ -135,6 +138,63 @@ func (c *Catalog) fetchDescription(p catalog.Package) map[string]string {
 			"either lock anew, with `birdhouse catalog update FILE` and --catalog FILE, or fetch from another mirror, with --build-arg BIRDHOUSE_DEBIAN_MIRROR=URL",
 			c.Catalog.Locked().UTC().Format(time.DateOnly)),
 	}
+}
+
+// made is a layer that a command of the build machine's architecture makes. The
+// command is the same for every target, and so must be what it writes.
+func (c *Catalog) made(ref string, l catalog.Layer) (llb.State, error) {
+	const target, out = "/target", "/out"
+	root, err := c.layers(ref, l.Make.Root)
+	if err != nil {
+		return llb.Scratch(), err
+	}
+	args := []string{plan.StepsProgram, "exec"}
+	for _, pattern := range l.Spec.Exclude {
+		args = append(args, "--remove", out+"="+pattern)
+	}
+	args = append(append(args, "--normalize", out, "--"), l.Make.Args...)
+	opts := []llb.RunOption{
+		llb.Args(args),
+		llb.Dir("/"),
+		llb.AddMount(path.Dir(plan.StepsProgram), c.Steps, llb.Readonly),
+	}
+	for _, env := range l.Make.Env {
+		name, value, _ := strings.Cut(env, "=")
+		opts = append(opts, llb.AddEnv(name, value))
+	}
+	if len(l.Make.Target) > 0 {
+		st, err := c.layers(ref, l.Make.Target)
+		if err != nil {
+			return llb.Scratch(), err
+		}
+		opts = append(opts, llb.AddMount(target, st, llb.Readonly))
+	}
+	opts = append(opts, c.network(l.Make.Network)...)
+	if l.Make.Network {
+		secrets, err := c.registrySecrets()
+		if err != nil {
+			return llb.Scratch(), err
+		}
+		opts = append(opts, secrets...)
+	}
+	for _, co := range c.constraints(fmt.Sprintf("[base %s] make %s", ref, l.Name)) {
+		opts = append(opts, co)
+	}
+	return root.Run(opts...).AddMount(out, llb.Scratch()), nil
+}
+
+// registrySecrets are the settings of package registries, as the tools know
+// them, that reach a command without being part of a cache key.
+func (c *Catalog) registrySecrets() ([]llb.RunOption, error) {
+	var opts []llb.RunOption
+	for _, id := range []string{"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"} {
+		m, err := c.secretEnv(plan.Mount{Kind: plan.MountSecretEnv, Target: id, SecretID: id, Optional: true})
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, m...)
+	}
+	return opts, nil
 }
 
 // goToolchain installs a Go release through Go's own toolchain mechanism

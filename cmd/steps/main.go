@@ -21,6 +21,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/birdhouse-build/birdhouse/steps/check"
@@ -42,7 +43,7 @@ func main() {
 const usage = `steps runs inside builds:
 
   steps layer SPEC OUT
-  steps exec [--ask NAME=COMMAND]... [--prepend NAME=PREFIX]... [--save SRC=DST]... [--remove DIR=GLOB]... [--message TEXT] -- COMMAND [ARGS]
+  steps exec [--ask NAME=COMMAND]... [--prepend NAME=PREFIX]... [--save SRC=DST]... [--remove DIR=GLOB]... [--normalize DIR]... [--message TEXT] -- COMMAND [ARGS]
   steps check --root ROOT SPEC
   steps libcheck --root ROOT FILE|DIR...
   steps resolve SPEC OUT
@@ -204,13 +205,18 @@ func runLibcheck(args []string, stdout, stderr io.Writer) error {
 	for _, m := range missing {
 		fmt.Fprintln(stderr, m)
 	}
+	what := "a library is missing"
 	switch len(missing) {
 	case 0:
 		return nil
 	case 1:
-		return errors.New("a library is missing")
+	default:
+		what = fmt.Sprintf("%d libraries are missing", len(missing))
 	}
-	return fmt.Errorf("%d libraries are missing", len(missing))
+	if names := libcheck.Packages(missing); len(names) > 0 {
+		what += "; add to the descriptor: packages: [" + strings.Join(names, ", ") + "]"
+	}
+	return errors.New(what)
 }
 
 func runExec(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
@@ -230,6 +236,10 @@ func runExec(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		r, err := exec.ParseRemoval(s)
 		o.Remove = append(o.Remove, r)
 		return err
+	})
+	flags.Func("normalize", "", func(dir string) error {
+		o.Normalize = append(o.Normalize, dir)
+		return nil
 	})
 	flags.StringVar(&o.Message, "message", "", "")
 	if err := parse(flags, args); err != nil {

@@ -35,6 +35,9 @@ type Options struct {
 	Save []Pair
 	// Remove deletes what matches, after Save.
 	Remove []Removal
+	// Normalize are directories whose content, at last, gets the time 0, root as
+	// its owner and modes of ours.
+	Normalize []string
 	// Message is printed to Stderr when the command fails.
 	Message string
 
@@ -114,6 +117,11 @@ func Run(ctx context.Context, o Options) error {
 	for _, r := range o.Remove {
 		if err := remove(r); err != nil {
 			return fmt.Errorf("removing %s below %s: %w", r.What, r.Dir, err)
+		}
+	}
+	for _, dir := range o.Normalize {
+		if err := normalize(dir); err != nil {
+			return fmt.Errorf("what the command wrote to %s: %w", dir, err)
 		}
 	}
 	return nil
