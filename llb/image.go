@@ -94,6 +94,8 @@ func (g *graph) layer(ctx context.Context, from llb.State, l plan.Layer, gates [
 			FollowSymlinks:      true,
 			CopyDirContentsOnly: true,
 			CreateDestPath:      true,
+			IncludePatterns:     c.Include,
+			ExcludePatterns:     c.Exclude,
 			ChownOpt:            owner(),
 			CreatedTime:         &g.Epoch,
 		})
@@ -101,13 +103,14 @@ func (g *graph) layer(ctx context.Context, from llb.State, l plan.Layer, gates [
 			hint = missingHint
 		}
 	}
+	action = g.write(action, l.Files)
 	if action == nil {
 		return llb.Scratch(), fmt.Errorf("it has no files")
 	}
 	name := g.prefixed("layer " + l.Name)
 	constraints := g.constraints("run", asked, name, hint)
 	merge := g.Caps.Supports(pb.CapMergeOp) == nil
-	if len(l.Copies) == 1 && !project && merge && g.symbolicModes() {
+	if len(l.Copies) == 1 && len(l.Files) == 0 && !project && merge && g.symbolicModes() {
 		return from.File(action, constraints...), nil
 	}
 	st := start.File(action, constraints...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -28,6 +29,10 @@ const (
 
 // stage adds the commands of a stage and records its outputs.
 func (g *graph) stage(ctx context.Context, s plan.Stage) error {
+	if s.Native != "" && g.Target.Architecture != g.Build.Architecture {
+		return fmt.Errorf("building for %s on %s: %s, and there is no compiler for the other architecture: build on a machine of that architecture",
+			platforms.Format(g.Target), platforms.Format(g.Build), s.Native)
+	}
 	if s.Base.Cross != "" && g.Target.Architecture != g.Build.Architecture {
 		s.Base.With = append(slices.Clone(s.Base.With), s.Base.Cross+g.Target.Architecture)
 	}
@@ -156,9 +161,53 @@ func (g *graph) outputStart(ctx context.Context, m plan.Mount, outputs map[strin
 		return llb.Scratch(), nil
 	case "source":
 		return g.Source.State(ctx, m.Include, m.Exclude, "load the project")
+	case plan.FromFiles:
+		return g.files(ctx, m)
 	default:
 		return g.output(m.From, "")
 	}
+}
+
+// files are the generated files of a mount on top of the project's. The project's
+// are copied, so that the result is keyed by what is in them.
+func (g *graph) files(ctx context.Context, m plan.Mount) (llb.State, error) {
+	var action *llb.FileAction
+	if len(m.Include) > 0 {
+		src, err := g.Source.State(ctx, m.Include, m.Exclude, "load the project's manifests")
+		if err != nil {
+			return llb.Scratch(), err
+		}
+		action = llb.Copy(src, "/", "/", &llb.CopyInfo{CopyDirContentsOnly: true, ChownOpt: owner(), CreatedTime: &g.Epoch})
+	}
+	action = g.write(action, m.Files)
+	if action == nil {
+		return llb.Scratch(), nil
+	}
+	return llb.Scratch().File(action, llb.Platform(g.Build), llb.WithCaps(g.Caps), llb.WithCustomName("[internal] write the manifests")), nil
+}
+
+// write adds files, and the folders that they are in, to a file action, which may
+// be nil. Files are in the order of the plan.
+func (g *graph) write(action *llb.FileAction, files []plan.File) *llb.FileAction {
+	made := map[string]bool{"/": true}
+	for _, f := range files {
+		name := path.Join("/", f.Path)
+		if dir := path.Dir(name); !made[dir] {
+			made[dir] = true
+			options := []llb.MkdirOption{llb.WithParents(true), llb.WithCreatedTime(g.Epoch)}
+			if action == nil {
+				action = llb.Mkdir(dir, 0o755, options...)
+			} else {
+				action = action.Mkdir(dir, 0o755, options...)
+			}
+		}
+		if action == nil {
+			action = llb.Mkfile(name, os.FileMode(f.Mode), []byte(f.Content), llb.WithCreatedTime(g.Epoch))
+		} else {
+			action = action.Mkfile(name, os.FileMode(f.Mode), []byte(f.Content), llb.WithCreatedTime(g.Epoch))
+		}
+	}
+	return action
 }
 
 func (g *graph) output(stage, output string) (llb.State, error) {
@@ -185,6 +234,12 @@ func (g *graph) mount(ctx context.Context, m plan.Mount) ([]llb.RunOption, error
 			name = "load the project's manifests"
 		}
 		st, err := g.Source.State(ctx, m.Include, m.Exclude, name)
+		if err != nil {
+			return nil, err
+		}
+		return []llb.RunOption{llb.AddMount(m.Target, st, readonly...)}, nil
+	case plan.MountFiles:
+		st, err := g.files(ctx, m)
 		if err != nil {
 			return nil, err
 		}

@@ -65,6 +65,12 @@ type Base struct {
 	// architecture is not the build machine's: "cross-" adds "cross-arm64" when
 	// arm64 is built on amd64. Only for PerPlatform stages; may be empty.
 	Cross string `json:"cross,omitempty"`
+	// Packages are Debian packages to add with all that they need, as a layer of
+	// their own, sorted. Where Cross adds a set, libraries among them are for the
+	// target platform.
+	Packages []string `json:"packages,omitempty"`
+	// Asked is the path of the descriptor's key that asked for Packages.
+	Asked string `json:"asked,omitempty"`
 }
 
 // String returns the reference as a catalog names it: "go:1.26.8-build".
@@ -87,6 +93,11 @@ type Stage struct {
 	// PerPlatform stages run once for each target platform, the others once in
 	// a build.
 	PerPlatform bool `json:"perPlatform,omitempty"`
+	// Native says why a PerPlatform stage runs programs of the target platform:
+	// "better-sqlite3 compiles C code when it is installed". Another platform
+	// than the build machine's is refused with it. Empty for stages that can make
+	// files for any platform.
+	Native string `json:"native,omitempty"`
 	// Gate stages have no result that is used: the image is not built unless
 	// they succeed. They have one output mount, which stays empty.
 	Gate bool `json:"gate,omitempty"`
@@ -131,10 +142,13 @@ const (
 	MountSource MountKind = "source"
 	// MountStage is the output of an earlier stage, read-only.
 	MountStage MountKind = "stage"
+	// MountFiles is a directory with Files and, beside them, the project's files
+	// that match Include; read-only. It is keyed by its content.
+	MountFiles MountKind = "files"
 	// MountOutput is an empty writable directory whose content is the result
 	// of the stage. Several outputs of one stage have different names. With
-	// From set it starts with that stage's output, or with the project when
-	// From is "source".
+	// From set it starts with that stage's output, with the project when From is
+	// "source", or as MountFiles when From is "files".
 	MountOutput MountKind = "output"
 	// MountCache is a directory kept between builds on one builder, shared by
 	// concurrent steps.
@@ -172,14 +186,20 @@ type Mount struct {
 	SecretID string `json:"secretID,omitempty"`
 	// Optional secrets and agents may be missing.
 	Optional bool `json:"optional,omitempty"`
-	// Writable lets a step write into a MountSource or MountStage; what it
-	// writes is thrown away after the step.
+	// Writable lets a step write into a MountSource, MountStage or MountFiles;
+	// what it writes is thrown away after the step.
 	Writable bool `json:"writable,omitempty"`
 	// Include and Exclude are patterns of .dockerignore's syntax, for
-	// MountSource. Exclude comes on top of the project's own ignore file.
+	// MountSource and MountFiles. Exclude comes on top of the project's own
+	// ignore file.
 	Include []string `json:"include,omitempty"`
 	Exclude []string `json:"exclude,omitempty"`
+	// Files are those of MountFiles; they replace the project's.
+	Files []File `json:"files,omitempty"`
 }
+
+// FromFiles is the From of a MountOutput that starts with files.
+const FromFiles = "files"
 
 // Layer is one layer of the image, made by copies alone.
 type Layer struct {
@@ -189,7 +209,9 @@ type Layer struct {
 	Changes string `json:"changes"`
 	// What is a line for people: "/app/api  go1.26.8, static, stripped".
 	What   string `json:"what"`
-	Copies []Copy `json:"copies"`
+	Copies []Copy `json:"copies,omitempty"`
+	// Files are generated; their paths are absolute.
+	Files []File `json:"files,omitempty"`
 }
 
 // Copy puts files into a layer. They are owned by root and get fixed times.
@@ -202,6 +224,11 @@ type Copy struct {
 	Source string `json:"source"`
 	// Target is the absolute path in the image.
 	Target string `json:"target"`
+	// Include and Exclude narrow what is copied of a directory; patterns of
+	// .dockerignore's syntax without exceptions, relative to Source. What only
+	// leads to excluded files is not copied.
+	Include []string `json:"include,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
 	// Mode replaces the permission bits of files and, with x where r is set,
 	// of directories; nil keeps what the source has.
 	Mode *uint32 `json:"mode,omitempty"`
