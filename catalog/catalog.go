@@ -376,6 +376,18 @@ func (c *Catalog) suite(b plan.Base, def define.Image) (suite, ofLanguage string
 	}
 }
 
+// Layers returns the layers of a suite that are named, with all that they lie on,
+// lowest first, for an architecture and made on another; none when the lock has
+// not all of them, since no image of that suite does.
+func (c *Catalog) Layers(suite, arch, build string, names ...string) ([]Layer, error) {
+	for _, name := range names {
+		if _, ok := c.lock.Suites[suite].Layers[name][arch]; !ok {
+			return nil, nil
+		}
+	}
+	return c.stack(define.Place{Suite: suite, Arch: arch}, build, names, nil)
+}
+
 // stack returns the layers named with all that they lie on and, above them
 // all, those of top that are not among them.
 func (c *Catalog) stack(at define.Place, build string, names, top []string) ([]Layer, error) {

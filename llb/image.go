@@ -2,12 +2,10 @@ package llb
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path"
 	"slices"
-	"sort"
 
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/solver/pb"
@@ -188,8 +186,7 @@ func bits(m uint32) string {
 	return s
 }
 
-// smoke starts the image in its own root file system, read-only, as its own
-// user, with no network but loopback.
+// smoke starts the image as its own user.
 func (g *graph) smoke(image llb.State, config dockerspec.DockerOCIImage) (llb.State, error) {
 	s, c := g.plan.Smoke, config.Config
 	args := slices.Clone(c.Entrypoint)
@@ -206,59 +203,19 @@ func (g *graph) smoke(image llb.State, config dockerspec.DockerOCIImage) (llb.St
 	if dir == "" {
 		dir = "/"
 	}
-	dt, err := json.Marshal(smoke.Spec{
-		Args: args, Env: env, Dir: dir,
-		Port: s.Port, Path: s.Path, Status: s.Status,
-		Output: s.Output, Exit: s.Exit, TimeoutSeconds: s.Timeout,
-	})
-	if err != nil {
-		return llb.Scratch(), err
-	}
-	const specDir = "/run/birdhouse-smoke"
-	writable := []string{"/tmp"}
+	var writable []string
 	for v := range c.Volumes {
 		writable = append(writable, path.Clean("/"+v))
 	}
-	sort.Strings(writable)
-	writable = slices.Compact(writable)
-
-	// A read-only root needs its mount points beforehand; they belong to the
-	// check, not to the image.
-	points := llb.Mkdir(path.Dir(plan.StepsProgram), 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch)).
-		Mkdir(specDir, 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch)).
-		Mkdir("/etc", 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch)).
-		Mkfile("/etc/resolv.conf", 0o644, nil, llb.WithCreatedTime(g.Epoch)).
-		Mkfile("/etc/hosts", 0o644, nil, llb.WithCreatedTime(g.Epoch)).
-		Mkdir("/proc", 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch)).
-		Mkdir("/dev", 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch)).
-		Mkdir("/sys", 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch)).
-		Mkdir(dir, 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch)).
-		Mkdir(gateOutput, 0o755, llb.WithParents(true), llb.WithCreatedTime(g.Epoch))
-	for _, w := range writable {
-		points = points.Mkdir(w, 0o1777, llb.WithParents(true), llb.WithCreatedTime(g.Epoch))
-	}
-	name := g.prefixed("[smoke] start the image and check it")
-	constraints := g.constraints("smoke", "smoke", name, "")
-	root := image.File(points, llb.Platform(g.Build), llb.WithCaps(g.Caps), llb.WithCustomName(g.prefixed("[smoke] add mount points")))
-
-	spec := llb.Scratch().File(llb.Mkfile("/spec.json", 0o444, dt, llb.WithCreatedTime(g.Epoch)),
-		llb.Platform(g.Build), llb.WithCaps(g.Caps), llb.WithCustomName("[smoke] write the check"))
-	opts := []llb.RunOption{
-		llb.Args([]string{plan.StepsProgram, "smoke", specDir + "/spec.json"}),
-		llb.Dir("/"),
-		llb.ReadonlyRootFS(),
-		g.steps(),
-		llb.AddMount(specDir, spec, llb.Readonly),
-	}
-	if c.User != "" {
-		opts = append(opts, llb.User(c.User))
-	}
-	opts = append(opts, g.network(false)...)
-	for _, w := range writable {
-		opts = append(opts, llb.AddMount(w, llb.Scratch(), llb.Tmpfs()))
-	}
-	for _, co := range constraints {
-		opts = append(opts, co)
-	}
-	return root.Run(opts...).AddMount(gateOutput, llb.Scratch()), nil
+	return g.start(image, start{
+		spec: smoke.Spec{
+			Args: args, Env: env, Dir: dir,
+			Port: s.Port, Path: s.Path, Status: s.Status,
+			Output: s.Output, Exit: s.Exit, TimeoutSeconds: s.Timeout,
+		},
+		user:     c.User,
+		writable: writable,
+		stage:    g.prefixed("[smoke]"),
+		options:  g.constraints("smoke", "smoke", g.prefixed("[smoke] start the image and check it"), ""),
+	})
 }

@@ -16,6 +16,7 @@ type tool string
 const (
 	noTool  tool = ""
 	busybox tool = "busybox"
+	shell   tool = "a shell"
 )
 
 // signs tell a program by texts that are all in it. The first that fits counts,
@@ -23,13 +24,19 @@ const (
 //
 // A POSIX shell has these commands built in, whatever its name:
 // https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap01.html#tag_18_06_02.
-// No library or interpreter in Debian has all their names.
+// No library or interpreter in Debian has all their names. Others are known by a
+// text of their own.
 var signs = []struct {
 	tool  tool
 	texts []string
 }{
 	{busybox, []string{"BusyBox v", "multi-call binary"}},
-	{"a shell", []string{"getopts", "unalias", "readonly", "umask"}},
+	{shell, []string{"getopts", "readonly", "umask", "unalias"}},
+	{shell, []string{"getopts", "readonly", "umask", "OPTARG"}},
+	{shell, []string{"Toybox ", "multicall binary"}},
+	{shell, []string{"/etc/csh.cshrc"}},
+	{shell, []string{"__fish_"}},
+	{shell, []string{"Exit from sash"}},
 	{"a part of apt", []string{"libapt-pkg.so"}},
 	{"a part of dpkg", []string{"dpkg-deb", "/var/lib/dpkg"}},
 	{"a part of rpm", []string{"librpm.so"}},
