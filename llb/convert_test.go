@@ -46,6 +46,9 @@ func (named) Base(_ context.Context, b plan.Base, p ocispecs.Platform) (*birdllb
 	if len(b.With) > 0 {
 		ref += "-with-" + strings.Join(b.With, "-")
 	}
+	if len(b.Packages) > 0 {
+		ref += "-and-" + strings.Join(b.Packages, "-")
+	}
 	img := dockerspec.DockerOCIImage{}
 	img.Platform = p
 	img.Config.User = "65532"

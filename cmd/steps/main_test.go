@@ -124,7 +124,7 @@ func TestLibcheck(t *testing.T) {
 	}
 	// The shell of this machine is linked against what an empty image lacks.
 	code, _, stderr := steps(t, "libcheck", "--root", dir, "/bin/sh")
-	if code != 1 || !strings.Contains(stderr, "/bin/sh: needs libc.so.6") || !strings.Contains(stderr, "the Debian package libc6 has it") || !strings.Contains(stderr, "2 libraries are missing") {
+	if code != 1 || !strings.Contains(stderr, "/bin/sh: needs libc.so.6") || !strings.Contains(stderr, "the Debian package libc6 has it") || !strings.Contains(stderr, "2 libraries are missing; add to the descriptor: packages: [libc6]") {
 		t.Errorf("got %d, %q", code, stderr)
 	}
 }

@@ -78,6 +78,7 @@ var goSamples = []goSample{
 var goElsewhere = map[string]string{
 	"hello":       "TestGoHello",
 	"ldflags":     "TestGoLinkerFlags",
+	"packages":    "TestPackages",
 	"private":     "TestGoPrivateProxy",
 	"private-ssh": "TestGoPrivateSSH",
 	"testfail":    "TestGoTestGate",

@@ -3,6 +3,7 @@ package golang
 import (
 	"fmt"
 	"path"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -84,22 +85,44 @@ func tags(s *spec.Spec) []string {
 
 func (b *builder) workDir() string { return path.Join(sourceDir, b.dir) }
 
+// buildBase is the base of the stages that run the project's code or compile it.
 func (b *builder) buildBase(cross bool) plan.Base {
-	base := plan.Base{Image: "go", Version: b.toolchain.version, Variant: "build"}
-	if b.spec.Build.CGO {
-		base.Variant = "build-cgo"
-		if cross {
-			base.Cross = "cross-"
-		}
+	base := withPackages(b.toolBase(), b.spec.Build.Packages, "build.packages")
+	if b.spec.Build.CGO && cross {
+		base.Cross = "cross-"
 	}
 	return base
 }
 
-func (b *builder) runBase() plan.Base {
+// toolBase is the base of the stages that have no need of the packages that the
+// build asks for.
+func (b *builder) toolBase() plan.Base {
+	base := plan.Base{Image: "go", Version: b.toolchain.version, Variant: "build"}
 	if b.spec.Build.CGO {
-		return plan.Base{Image: "cc", Version: debian}
+		base.Variant = "build-cgo"
 	}
-	return plan.Base{Image: "static", Version: debian}
+	return base
+}
+
+// runBase is what the image stands on: the C library is for programs that are
+// linked with it, and for packages, most of which are programs and libraries
+// that are. Their own copy of it would be larger, and shared with no other image.
+func (b *builder) runBase() plan.Base {
+	base := plan.Base{Image: "static", Version: debian}
+	switch {
+	case b.spec.Build.CGO:
+		base.Image = "cc"
+	case len(b.spec.Packages) > 0:
+		base.Image = "base"
+	}
+	return withPackages(base, b.spec.Packages, "packages")
+}
+
+func withPackages(base plan.Base, names []string, asked string) plan.Base {
+	if len(names) > 0 {
+		base.Packages, base.Asked = slices.Sorted(slices.Values(names)), asked
+	}
+	return base
 }
 
 // download says whether there are modules to download.
@@ -235,7 +258,7 @@ func (b *builder) deps() plan.Stage {
 		}, b.downloadMounts()...),
 		Hint: "a module that is not public needs its host in build.env.GOPRIVATE, and the secret netrc or ssh: true; a proxy of your own is set with GOPROXY",
 	}
-	base := b.buildBase(false)
+	base := b.toolBase()
 	base.Variant = "build"
 	if b.private() {
 		base.With = []string{"git"}
@@ -456,7 +479,8 @@ func (b *builder) compile() plan.Stage {
 
 // platformEnv are the variables that differ between platforms: the levels of
 // https://go.dev/doc/install/source#environment, and for cgo the C compilers,
-// whose full names Debian's native ones have as well.
+// whose full names Debian's native ones have as well, and where pkg-config finds
+// the libraries of packages.
 func (b *builder) platformEnv() map[string][]plan.Env {
 	env := map[string][]plan.Env{
 		"amd64/v2": {{Name: "GOAMD64", Value: "v2"}},
@@ -474,7 +498,11 @@ func (b *builder) platformEnv() map[string][]plan.Env {
 			if platform != arch && arch != "amd64" {
 				continue
 			}
-			for _, c := range []plan.Env{{Name: "CC", Value: triplet + "-gcc"}, {Name: "CXX", Value: triplet + "-g++"}} {
+			vars := []plan.Env{{Name: "CC", Value: triplet + "-gcc"}, {Name: "CXX", Value: triplet + "-g++"}}
+			if len(b.spec.Build.Packages) > 0 {
+				vars = append(vars, plan.Env{Name: "PKG_CONFIG_LIBDIR", Value: "/usr/lib/" + triplet + "/pkgconfig:/usr/lib/pkgconfig:/usr/share/pkgconfig"})
+			}
+			for _, c := range vars {
 				if _, set := b.spec.Build.Env[c.Name]; !set {
 					env[platform] = append(env[platform], c)
 				}
@@ -488,7 +516,7 @@ func (b *builder) platformEnv() map[string][]plan.Env {
 func (b *builder) libraries() plan.Stage {
 	return plan.Stage{
 		Name: libsStage,
-		Base: b.buildBase(false),
+		Base: b.toolBase(),
 		Steps: []plan.Step{{
 			Name: "check shared libraries",
 			Args: []string{plan.StepsProgram, "libcheck", "--root", runRoot, outDir},
@@ -499,7 +527,7 @@ func (b *builder) libraries() plan.Stage {
 				{Kind: plan.MountOutput, Target: "/result"},
 			},
 			Asked: "build.cgo",
-			Hint:  "the run image has the C and C++ libraries alone; link others statically (build.ldflags: -extldflags=-static and the like)",
+			Hint:  "the run image has the C and C++ libraries alone: add the packages that have others, or link them statically (build.ldflags: -extldflags=-static and the like)",
 		}},
 		PerPlatform: true,
 		Gate:        true,

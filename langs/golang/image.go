@@ -218,10 +218,20 @@ func (b *builder) facts(image plan.Image, t testing) []plan.Fact {
 			add("profile", b.pattern(dir)+"/default.pgo", "found beside the program")
 		}
 	}
-	if s.Build.CGO {
-		add("base", b.runBase().String(), s.Where("build.cgo")+": cgo needs the C library")
-	} else {
-		add("base", b.runBase().String(), "the program is static")
+	if len(s.Build.Packages) > 0 {
+		add("build packages", strings.Join(b.buildBase(false).Packages, " "), s.Where("build.packages"))
+	}
+	base := b.runBase()
+	switch {
+	case s.Build.CGO:
+		add("base", base.String(), s.Where("build.cgo")+": cgo needs the C library")
+	case len(base.Packages) > 0:
+		add("base", base.String(), s.Where("packages")+": packages need the C library")
+	default:
+		add("base", base.String(), "the program is static")
+	}
+	if len(base.Packages) > 0 {
+		add("packages", strings.Join(base.Packages, " "), s.Where("packages"))
 	}
 	switch {
 	case t.run && s.Test.Command != nil:

@@ -415,6 +415,37 @@ func TestCGO(t *testing.T) {
 	}
 }
 
+func TestPackages(t *testing.T) {
+	project := files("go.mod", gomod("go 1.25\n\nrequire example.test/lib v1.0.0"), "go.sum", "", "main.go", program, "main_test.go", "package main\n")
+	run := plan.Base{Version: "13", Packages: []string{"git", "tini"}, Asked: "packages"}
+	build := plan.Base{Image: "go", Version: "1.27.4", Variant: "build", Packages: []string{"libpq-dev", "protobuf-compiler"}, Asked: "build.packages"}
+
+	r := planFor(t, "language: go\npackages: [tini, git]\ntest: true\nbuild: {packages: [protobuf-compiler, libpq-dev], generate: true}\n", project, "")
+	require.NotNil(t, r.plan, r.text)
+	run.Image = "base"
+	require.Equal(t, run, r.plan.Run, "packages have programs and libraries, which need the C library")
+	require.Equal(t, plan.Fact{Name: "base", Value: "base:13", Source: "birdhouse.yaml:2: packages need the C library"}, fact(t, r.plan, "base"))
+	require.Equal(t, plan.Fact{Name: "packages", Value: "git tini", Source: "birdhouse.yaml:2"}, fact(t, r.plan, "packages"))
+	require.Equal(t, plan.Fact{Name: "build packages", Value: "libpq-dev protobuf-compiler", Source: "birdhouse.yaml:4"}, fact(t, r.plan, "build packages"))
+	for _, name := range []string{"generate", "test", "build"} {
+		require.Equal(t, build, stage(t, r.plan, name).Base, name)
+	}
+	require.Empty(t, stage(t, r.plan, "deps").Base.Packages, "another package is no reason to download modules again")
+	require.Empty(t, value(stage(t, r.plan, "build").Steps[0].PlatformEnv["arm64"], "PKG_CONFIG_LIBDIR"))
+
+	r = planFor(t, "language: go\npackages: [tini, git]\nbuild: {cgo: true, packages: [protobuf-compiler, libpq-dev]}\n", project, "")
+	require.NotNil(t, r.plan, r.text)
+	run.Image, build.Variant, build.Cross = "cc", "build-cgo", "cross-"
+	require.Equal(t, run, r.plan.Run)
+	require.Equal(t, build, stage(t, r.plan, "build").Base)
+	require.Equal(t, "/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/lib/pkgconfig:/usr/share/pkgconfig",
+		value(stage(t, r.plan, "build").Steps[0].PlatformEnv["arm64"], "PKG_CONFIG_LIBDIR"))
+	require.Empty(t, stage(t, r.plan, "libraries").Base.Packages)
+
+	r = planFor(t, "language: go\npackages: []\n", project, "")
+	require.Equal(t, plan.Base{Image: "static", Version: "13"}, r.plan.Run)
+}
+
 func TestSmoke(t *testing.T) {
 	project := files("go.mod", gomod("go 1.25"), "main.go", program)
 	tests := []struct {

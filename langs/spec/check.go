@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// maxPackages is how many Debian packages one list may name.
+const maxPackages = 200
+
 // maxImages is how many images one descriptor may have.
 const maxImages = 100
 
@@ -32,6 +35,7 @@ func (s *Spec) check() Problems {
 	problems = append(problems, s.templates()...)
 	problems = append(problems, s.checkSecrets()...)
 	problems = append(problems, s.checkLiterals()...)
+	problems = append(problems, s.checkPackages("build.packages", s.Build.Packages)...)
 	// With `images`, the top level is what they share; alone it need not make
 	// sense.
 	if len(names) == 0 {
@@ -70,6 +74,7 @@ func (s *Spec) checkImage() Problems {
 				fmt.Sprintf("write the mode %04o, or leave it out", *c.Mode|0o044)))
 		}
 	}
+	problems = append(problems, s.checkPackages("packages", s.Packages)...)
 	repeated(s.Expose, func(i int, p Port) {
 		add(s.Problem(fmt.Sprintf("expose[%d]", i), fmt.Sprintf("expose: %s is there twice", p), "remove one of the two"))
 	})
@@ -96,6 +101,18 @@ func repeated[T comparable](list []T, found func(i int, entry T)) {
 		}
 		seen[entry] = entry != zero
 	}
+}
+
+func (s *Spec) checkPackages(path string, names []string) Problems {
+	if len(names) > maxPackages {
+		return Problems{s.Problem(path, fmt.Sprintf("%s has %d entries; at most %d are taken", path, len(names), maxPackages),
+			"name those that the program uses itself: what they need comes with them")}
+	}
+	var problems Problems
+	repeated(names, func(i int, name string) {
+		problems = append(problems, s.Problem(fmt.Sprintf("%s[%d]", path, i), fmt.Sprintf("%s: %s is there twice", path, name), "remove one of the two"))
+	})
+	return problems
 }
 
 func (s *Spec) checkHealthcheck(add func(Problem)) {

@@ -37,7 +37,7 @@ func referenceRows(b *bytes.Buffer, t reflect.Type, prefix string) {
 		switch inner, name := below(typ); {
 		case inner == nil:
 		case inner == reflect.TypeFor[ImageOverride]():
-			fmt.Fprintf(b, "| `%s%s%s.…` | | `package`, `copy`, `smoke`, and the keys of the image from `entrypoint` to `healthcheck` |\n", prefix, f.key, name)
+			fmt.Fprintf(b, "| `%s%s%s.…` | | `package`, `copy`, `smoke`, and the keys of the image from `packages` to `healthcheck` |\n", prefix, f.key, name)
 		default:
 			referenceRows(b, inner, prefix+f.key+name+".")
 		}

@@ -47,6 +47,7 @@ var rules = map[string]rule{
 	"image":    {check: imageName, schema: object{"pattern": imageNames.String(), "not": object{"enum": stageNames}}},
 	"folder":   {check: folder, schema: object{"pattern": `^[^/\\]`, "not": object{"type": "string", "pattern": leaving}}},
 	"package":  {check: packagePath, schema: object{"pattern": `^[^/\\-]`, "not": object{"type": "string", "pattern": leaving}}},
+	"debian":   {check: debianPackage, schema: object{"pattern": debianNames.String()}},
 	"absolute": {check: absolute, schema: object{"type": "string", "pattern": `^/`}},
 	"volume":   {check: volume, schema: object{"type": "string", "pattern": `^/[^:]`}},
 	"user":     {check: user, schema: object{"type": []string{"string", "integer"}, "minimum": 0, "maximum": math.MaxInt32, "pattern": userText.String()}},
@@ -153,6 +154,43 @@ func packagePath(value string) (string, *complaint) {
 		return "", bad
 	}
 	return value, nil
+}
+
+// debianNames are the names of https://www.debian.org/doc/debian-policy/ch-controlfields.html#source,
+// with an end to their length.
+var debianNames = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}$`)
+
+// debianPackage accepts the name of a Debian package, as apt-get install takes
+// it but for what chooses a version or an architecture.
+func debianPackage(value string) (string, *complaint) {
+	if debianNames.MatchString(value) {
+		return value, nil
+	}
+	instead := func(name, why string) (string, *complaint) {
+		if debianNames.MatchString(name) {
+			why += "; write: " + plain(name)
+		}
+		return "", &complaint{"is not the name of a Debian package", why}
+	}
+	const form = "a name has lower-case letters, digits, and + - . behind the first"
+	switch words := strings.Fields(value); {
+	case len(words) > 1:
+		return instead("", "write each name as an entry: ["+strings.Join(words, ", ")+"]")
+	case strings.HasPrefix(value, "-"):
+		return instead("", "write the names alone: packages come with what they need, and with nothing that they recommend")
+	case strings.HasPrefix(value, "."), strings.HasPrefix(value, "/"):
+		return instead("", "what to build of the project is `package`")
+	}
+	if i := strings.IndexByte(value, '='); i > 0 {
+		return instead(value[:i], "its version is that of the catalog's lock")
+	}
+	if i := strings.IndexByte(value, ':'); i > 0 {
+		return instead(value[:i], "--platform says which architecture it is for")
+	}
+	if i := strings.IndexByte(value, '/'); i > 0 {
+		return instead(value[:i], "it comes from the release of Debian that the base is made of")
+	}
+	return instead(strings.ReplaceAll(strings.ToLower(value), "_", "-"), form)
 }
 
 // absolute accepts a clean absolute path in the image.

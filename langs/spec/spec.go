@@ -37,6 +37,7 @@ type Spec struct {
 // Image are the keys of the image configuration. Their names are those of the
 // OCI image configuration and of the Dockerfile.
 type Image struct {
+	Packages    []string     `yaml:"packages" check:"debian" desc:"Debian packages to add to the image, with all that they need: [libpq5]. Their versions are those of the catalog's lock; their scripts do not run."`
 	Entrypoint  Command      `yaml:"entrypoint" min:"1" desc:"The program that the image runs, as a list."`
 	Cmd         Command      `yaml:"cmd" desc:"Default arguments of the entrypoint, as a list; docker run replaces them."`
 	Env         StringMap    `yaml:"env" check:"env" desc:"Environment variables of the running program."`
@@ -66,6 +67,7 @@ type Build struct {
 	Flags    StringList `yaml:"flags" lang:"go" desc:"Further flags for go build."`
 	CGO      bool       `yaml:"cgo" lang:"go" desc:"Compile with cgo, against the C library of the cc base."`
 	Generate Generate   `yaml:"generate" check:"package" lang:"go" desc:"Run go generate ./... before the build: true, or the packages."`
+	Packages []string   `yaml:"packages" check:"debian" desc:"Debian packages that the build needs, with all that they need: [libpq-dev]. They are no part of the image."`
 }
 
 // Scalar is a YAML scalar as it is written, never turned into a number.

@@ -53,6 +53,20 @@ func (m Missing) String() string {
 	return s + "; no package is known here that has it: `apt-file search " + path.Base(m.Library) + "` finds one"
 }
 
+// Packages returns the Debian packages that have what is missing, as far as they
+// are known here, sorted.
+func Packages(missing []Missing) []string {
+	var names []string
+	for _, m := range missing {
+		// A library for another machine is no reason to add this machine's.
+		if m.Package != "" && m.OtherMachine == "" {
+			names = append(names, m.Package)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // Check reads every ELF file among paths, files or directories, and returns
 // what is missing for them, sorted. Libraries are looked for in the root file
 // system root and in the directories among paths, each taken as laid over

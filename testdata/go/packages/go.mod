@@ -1,0 +1,3 @@
+module example.test/packages
+
+go 1.25
