@@ -196,18 +196,24 @@ func (s *Store) Platforms(ref string) ([]ocispecs.Platform, error) {
 // had it. Without refs d is kept by its digest alone. All that d refers to must
 // be in the store. The names change together or not at all.
 func (s *Store) Tag(d ocispecs.Descriptor, refs ...string) error {
+	_, err := s.tag(d, refs)
+	return err
+}
+
+// tag says whether it took a name from another image.
+func (s *Store) tag(d ocispecs.Descriptor, refs []string) (taken bool, err error) {
 	names := make([]string, 0, len(refs))
 	for _, ref := range refs {
 		name, err := tagName(ref)
 		if err != nil {
-			return err
+			return false, err
 		}
 		names = append(names, name)
 	}
 	if len(names) == 0 {
 		names = []string{""}
 	}
-	return s.change(func(idx *ocispecs.Index) error {
+	err = s.change(func(idx *ocispecs.Index) error {
 		if err := s.complete(d, 0); err != nil {
 			return fmt.Errorf("adding image %s to the store: %w", d.Digest, err)
 		}
@@ -217,6 +223,8 @@ func (s *Store) Tag(d ocispecs.Descriptor, refs ...string) error {
 				old := m.Annotations[ocispecs.AnnotationRefName]
 				if old != name || name == "" && m.Digest != d.Digest {
 					kept = append(kept, m)
+				} else if m.Digest != d.Digest {
+					taken = true
 				}
 			}
 			e := d
@@ -234,6 +242,7 @@ func (s *Store) Tag(d ocispecs.Descriptor, refs ...string) error {
 		}
 		return nil
 	})
+	return taken && err == nil, err
 }
 
 // Remove takes a name from the store, or all names of a digest. The image's

@@ -285,6 +285,40 @@ func TestStoreGC(t *testing.T) {
 	require.NoError(t, w2.Tag(put(t, w2, small(t, "amd64", "after")), "after"))
 }
 
+// Whoever builds one name a hundred times has one image.
+func TestReplacedImagesGo(t *testing.T) {
+	s, w := openStore(t)
+	old := put(t, w, small(t, "amd64", "old"))
+	require.NoError(t, w.Tag(old, "app", "kept"))
+	require.NoError(t, w.Close())
+	replace := func(name, content string) ocispecs.Descriptor {
+		w, err := s.Writer(context.Background())
+		require.NoError(t, err)
+		d := put(t, w, small(t, "amd64", content))
+		require.NoError(t, w.Tag(d, name))
+		require.NoError(t, w.Close())
+		return d
+	}
+	first := replace("app", "first")
+	assert.FileExists(t, s.blob(old.Digest), "it has another name")
+
+	busy, err := s.Hold(context.Background())
+	require.NoError(t, err)
+	second := replace("app", "second")
+	assert.FileExists(t, s.blob(first.Digest), "not while somebody uses the store")
+	busy()
+	replace("app", "second")
+	assert.FileExists(t, s.blob(first.Digest), "nothing has changed")
+	replace("app", "third")
+	assert.NoFileExists(t, s.blob(first.Digest))
+	assert.NoFileExists(t, s.blob(second.Digest))
+	replace("kept", "fourth")
+	assert.NoFileExists(t, s.blob(old.Digest))
+	blobs, err := os.ReadDir(filepath.Join(s.Dir(), "blobs", "sha256"))
+	require.NoError(t, err)
+	assert.Len(t, blobs, 2*3)
+}
+
 func TestWriterCloseDeletesWhatIsUnfinished(t *testing.T) {
 	s, w := openStore(t)
 	other, err := s.Writer(context.Background())

@@ -20,6 +20,8 @@ type Writer struct {
 	store   *Store
 	content ingest
 	release func()
+	// taken says that an image has lost a name to one that was written here.
+	taken bool
 }
 
 // Writer opens the store for writing; it waits while the store is cleaned.
@@ -43,12 +45,23 @@ func (s *Store) Writer(ctx context.Context) (*Writer, error) {
 func (w *Writer) Content() content.Store { return w.content }
 
 // Tag is Store.Tag, for what was written.
-func (w *Writer) Tag(d ocispecs.Descriptor, refs ...string) error { return w.store.Tag(d, refs...) }
+func (w *Writer) Tag(d ocispecs.Descriptor, refs ...string) error {
+	taken, err := w.store.tag(d, refs)
+	w.taken = w.taken || taken
+	return err
+}
 
-// Close ends writing and deletes what is unfinished. What was written and not
-// tagged is garbage.
+// Close ends writing and deletes what is unfinished and, when an image has lost
+// its name to one that was written, what no image has any more. What was written
+// and not tagged is garbage.
 func (w *Writer) Close() error {
-	defer w.release()
+	defer func() {
+		w.release()
+		if w.taken {
+			// A failure is none of what was written; the next one tries again.
+			_, _ = w.store.GC()
+		}
+	}()
 	ctx := context.Background()
 	statuses, err := w.content.ListStatuses(ctx)
 	for _, st := range statuses {

@@ -69,6 +69,7 @@ func newRootCommand() *cobra.Command {
 		newPlanCommand(),
 		newCheckCommand(),
 		newInspectCommand(),
+		newImageCommand(),
 		newCatalogCommand(),
 		newSchemaCommand(),
 		newVersionCommand(),
