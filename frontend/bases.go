@@ -2,11 +2,15 @@ package frontend
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 
 	"github.com/containerd/platforms"
+	"github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/client/llb/sourceresolver"
 	"github.com/moby/buildkit/frontend/dockerui"
+	gwclient "github.com/moby/buildkit/frontend/gateway/client"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/birdhouse-build/birdhouse/catalog"
@@ -15,9 +19,11 @@ import (
 )
 
 // bases are where base images come from: a named context that the client gave
-// (--build-context go:1.26.8-build=docker-image://…), else the catalog's own
-// definitions.
+// (--build-context go:1.26.8-build=docker-image://…), else the registry where the
+// lock says that they are published, else the catalog's own definitions. Whichever
+// it is, sets come on top from the definitions.
 type bases struct {
+	client  gwclient.Client
 	ui      *dockerui.Client
 	catalog *birdllb.Catalog
 	resolve string
@@ -33,6 +39,7 @@ func (b *build) bases(o birdllb.Options) (birdllb.Bases, error) {
 		return nil, err
 	}
 	return &bases{
+		client:  b.client,
 		ui:      b.ui,
 		catalog: definitions,
 		resolve: b.opts["image-resolve-mode"],
@@ -69,20 +76,55 @@ func (b *bases) Base(ctx context.Context, base plan.Base, platform ocispecs.Plat
 }
 
 func (b *bases) load(ctx context.Context, base plan.Base, platform ocispecs.Platform) (*birdllb.Base, error) {
-	nc, err := b.ui.NamedContext(base.String(), dockerui.ContextOpt{Platform: &platform, ResolveMode: b.resolve})
+	found, err := b.replaced(ctx, base, platform)
 	if err != nil {
 		return nil, fmt.Errorf("base %s from its build context: %w", base, err)
 	}
-	if nc == nil {
+	if found == nil {
+		if found, err = b.published(ctx, base, platform); err != nil {
+			return nil, fmt.Errorf("base %s where it is published: %w", base, err)
+		}
+	}
+	if found == nil {
 		return b.catalog.Base(ctx, base, platform)
+	}
+	return b.catalog.WithSets(found, base, platform)
+}
+
+// replaced is the image that the user gave in the place of a base; nil for none.
+func (b *bases) replaced(ctx context.Context, base plan.Base, platform ocispecs.Platform) (*birdllb.Base, error) {
+	nc, err := b.ui.NamedContext(base.String(), dockerui.ContextOpt{Platform: &platform, ResolveMode: b.resolve})
+	if err != nil || nc == nil {
+		return nil, err
 	}
 	st, img, err := nc.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("base %s from its build context: %w", base, err)
+		return nil, err
 	}
 	out := &birdllb.Base{State: *st}
 	if img != nil {
 		out.Config = *img
+	}
+	return out, nil
+}
+
+// published is the image as the lock says where it is published; nil for one that
+// is not. It is named by its digest, so whatever answers cannot give another.
+func (b *bases) published(ctx context.Context, base plan.Base, platform ocispecs.Platform) (*birdllb.Base, error) {
+	ref, ok := b.catalog.Catalog.Published(base)
+	if !ok {
+		return nil, nil
+	}
+	_, _, config, err := b.client.ResolveImageConfig(ctx, ref, sourceresolver.Opt{
+		LogName:  fmt.Sprintf("[base %s] find %s", base, ref),
+		ImageOpt: &sourceresolver.ResolveImageOpt{Platform: &platform, ResolveMode: b.resolve},
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &birdllb.Base{State: llb.Image(ref, llb.Platform(platform), llb.WithCustomName(fmt.Sprintf("[base %s] %s", base, ref)))}
+	if err := json.Unmarshal(config, &out.Config); err != nil {
+		return nil, fmt.Errorf("reading the configuration of %s: %w", ref, err)
 	}
 	return out, nil
 }

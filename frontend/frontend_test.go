@@ -39,6 +39,8 @@ type fake struct {
 	// failing is part of the name of a step, why is what it fails with.
 	failing string
 	why     error
+	// registry has the configurations of images by their names.
+	registry map[string]string
 
 	mu       sync.Mutex
 	solved   []*pb.Definition
@@ -57,7 +59,10 @@ func (f *fake) BuildOpts() gwclient.BuildOpts {
 
 func (f *fake) Inputs(context.Context) (map[string]llb.State, error) { return nil, nil }
 
-func (f *fake) ResolveImageConfig(context.Context, string, sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+func (f *fake) ResolveImageConfig(_ context.Context, ref string, _ sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+	if config, ok := f.registry[ref]; ok {
+		return ref, digest.FromString(config), []byte(config), nil
+	}
 	return "", "", nil, errors.New("no registry here")
 }
 
@@ -219,6 +224,11 @@ func build(t *testing.T, f *fake) (*gwclient.Result, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return buildWith(t, f, c)
+}
+
+func buildWith(t *testing.T, f *fake, c *catalog.Catalog) (*gwclient.Result, error) {
+	t.Helper()
 	if f.opts == nil {
 		f.opts = map[string]string{}
 	}
