@@ -43,7 +43,7 @@ func main() {
 const usage = `steps runs inside builds:
 
   steps layer SPEC OUT
-  steps exec [--ask NAME=COMMAND]... [--prepend NAME=PREFIX]... [--save SRC=DST]... [--remove DIR=GLOB]... [--normalize DIR]... [--message TEXT] -- COMMAND [ARGS]
+  steps exec [--ask NAME=COMMAND]... [--prepend NAME=PREFIX]... [--before JSON]... [--save SRC=DST]... [--collect JSON]... [--remove DIR=GLOB]... [--normalize DIR]... [--message TEXT] -- COMMAND [ARGS]
   steps check --root ROOT SPEC
   steps libcheck --root ROOT FILE|DIR...
   steps resolve SPEC OUT
@@ -232,6 +232,16 @@ func runExec(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	pairs("ask", &o.Ask)
 	pairs("prepend", &o.Prepend)
 	pairs("save", &o.Save)
+	flags.Func("before", "", func(s string) error {
+		c, err := exec.ParseCommand(s)
+		o.Before = append(o.Before, c)
+		return err
+	})
+	flags.Func("collect", "", func(s string) error {
+		c, err := exec.ParseCollection(s)
+		o.Collect = append(o.Collect, c)
+		return err
+	})
 	flags.Func("remove", "", func(s string) error {
 		r, err := exec.ParseRemoval(s)
 		o.Remove = append(o.Remove, r)

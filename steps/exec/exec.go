@@ -25,6 +25,9 @@ import (
 type Options struct {
 	// Args is the command and its arguments.
 	Args []string
+	// Before are commands that run before it, in order; the first that fails is
+	// the last.
+	Before []Command
 	// Env is the command's environment as NAME=VALUE, before Ask and Prepend.
 	Env []string
 	// Ask sets variables that are unset or empty to what a command prints.
@@ -33,7 +36,9 @@ type Options struct {
 	Prepend []Pair
 	// Save copies the files below Key that are missing below Value.
 	Save []Pair
-	// Remove deletes what matches, after Save.
+	// Collect copies what the commands wrote, after Save.
+	Collect []Collection
+	// Remove deletes what matches, after Collect.
 	Remove []Removal
 	// Normalize are directories whose content, at last, gets the time 0, root as
 	// its owner and modes of ours.
@@ -98,20 +103,27 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	err = start(ctx, o.Args, env, o.Stdin, o.Stdout, o.Stderr)
-	var exit *ExitError
-	if errors.As(err, &exit) {
-		if o.Message != "" {
-			fmt.Fprintln(o.Stderr, o.Message)
+	for _, c := range o.commands() {
+		err := start(ctx, c, env, o.Stdin, o.Stdout, o.Stderr)
+		var exit *ExitError
+		if errors.As(err, &exit) {
+			if o.Message != "" {
+				fmt.Fprintln(o.Stderr, o.Message)
+			}
+			return exit
 		}
-		return exit
-	}
-	if err != nil {
-		return err
+		if err != nil {
+			return err
+		}
 	}
 	for _, s := range o.Save {
 		if err := save(s.Key, s.Value); err != nil {
 			return fmt.Errorf("saving %s to %s: %w", s.Key, s.Value, err)
+		}
+	}
+	for _, c := range o.Collect {
+		if err := collect(c); err != nil {
+			return fmt.Errorf("collecting %s: %w", c.From, err)
 		}
 	}
 	for _, r := range o.Remove {
@@ -127,15 +139,16 @@ func Run(ctx context.Context, o Options) error {
 	return nil
 }
 
-func start(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	cmd := osexec.CommandContext(ctx, args[0], args[1:]...)
+func start(ctx context.Context, c Command, env []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	cmd := osexec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
+	cmd.Dir = c.Dir
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, stdin, stdout, stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	err := cmd.Run()
 	var exit *osexec.ExitError
 	if !errors.As(err, &exit) {
 		if err != nil {
-			return fmt.Errorf("running %s: %w", args[0], err)
+			return fmt.Errorf("running %s: %w", c.Args[0], err)
 		}
 		return nil
 	}
@@ -157,7 +170,7 @@ func environment(ctx context.Context, o Options) ([]string, error) {
 			return nil, fmt.Errorf("asking for %s: no command", a.Key)
 		}
 		var answer strings.Builder
-		if err := start(ctx, args, env, nil, &answer, o.Stderr); err != nil {
+		if err := start(ctx, Command{Args: args}, env, nil, &answer, o.Stderr); err != nil {
 			// Not wrapped: an ExitError would pass for the command's own.
 			return nil, fmt.Errorf("asking %q for %s: %v", a.Value, a.Key, err)
 		}
