@@ -72,7 +72,7 @@ func newBuildCommand() *cobra.Command {
 func (f *buildFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&f.File, "file", "f", "", "the descriptor `file` (default: PATH/birdhouse.yaml); - for standard input")
+	flags.StringVarP(&f.File, "file", "f", "", "the descriptor `file` or its URL (default: PATH/birdhouse.yaml); - for standard input")
 	flags.StringArrayVarP(&f.Tags, "tag", "t", nil, "`name` of the image, [REGISTRY/]NAME[:TAG]")
 	flags.StringVar(&f.Target, "target", "", "an image of the descriptor's `images`, or a stage of the build")
 	flags.StringArrayVar(&f.Platforms, "platform", defaultPlatforms(), "`platform` of the image, such as linux/arm64; several with commas")
@@ -100,7 +100,7 @@ func (f *buildFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.Call, "call", "build", "ask instead of building: `check`, outline, targets; with ,format=json")
 	flags.BoolVar(&f.check, "check", false, "the same as --call=check")
 
-	flags.StringArrayVar(&f.AddHosts, "add-host", nil, "a name in the build's network, `HOST:IP`")
+	flags.StringArrayVar(&f.AddHosts, "add-host", nil, "a name in the build's network, `HOST:IP`; the IP host-gateway is this machine")
 	flags.StringVar(&f.Network, "network", "default", "the build's `network`: default, none, host")
 	flags.StringVar(&f.ShmSize, "shm-size", "", "`size` of /dev/shm in the build")
 	flags.StringArrayVar(&f.Ulimits, "ulimit", nil, "a `limit` in the build, such as nofile=1024:2048")
@@ -150,7 +150,7 @@ func build(cmd *cobra.Command, f buildFlags) (err error) {
 	defer stop()
 	defer func() { err = failure.Cause(ctx, err) }()
 
-	req, err := request.New(f.Flags, request.Inputs{
+	req, err := request.New(ctx, f.Flags, request.Inputs{
 		Stdin:        cmd.InOrStdin(),
 		Stdout:       os.Stdout,
 		Remote:       f.builder.Addr != "",

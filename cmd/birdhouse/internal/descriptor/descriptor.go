@@ -4,13 +4,17 @@ package descriptor
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 
@@ -49,6 +53,37 @@ func ReadBounded(r io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("it is larger than %d MB", MaxSize>>20)
 	}
 	return data, nil
+}
+
+// fetchTimeout is how long a descriptor may take to come over the network.
+const fetchTimeout = time.Minute
+
+// Fetch reads the descriptor at a URL (http, https). Proxies and certificates are
+// the machine's; a user in the URL is sent, and shown in no error.
+func Fetch(ctx context.Context, address string) (*File, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, fmt.Errorf("reading the descriptor: %w", err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("reading the descriptor: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("reading the descriptor: %s says %s", req.URL.Redacted(), res.Status)
+	}
+	data, err := ReadBounded(res.Body)
+	if err != nil {
+		return nil, fmt.Errorf("reading the descriptor %s: %w", req.URL.Redacted(), err)
+	}
+	file := &File{Name: path.Base(req.URL.Path), Data: data}
+	if !fs.ValidPath(file.Name) || file.Name == "." {
+		file.Name = Names[0]
+	}
+	return file, nil
 }
 
 // Find reads the descriptor of the project in dir. File is its path, relative to

@@ -28,7 +28,8 @@ type Flags struct {
 	// Context is a folder, a URL of a git repository or an archive, or "-" for
 	// an archive on standard input.
 	Context string
-	// File is the descriptor, "" to look for it, "-" for standard input.
+	// File is the descriptor, "" to look for it, "-" for standard input; it may be
+	// a URL (http, https).
 	File          string
 	Tags          []string
 	Target        string
@@ -314,8 +315,13 @@ func parseAttests(f Flags) (map[string]string, error) {
 	return opts, nil
 }
 
-// parseHosts returns the frontend option for --add-host: HOST:IP or HOST=IP.
-func parseHosts(values []string) (string, error) {
+// hostGateway stands for the address of the machine that builds.
+const hostGateway = "host-gateway"
+
+// parseHosts returns the frontend option for --add-host: HOST:IP or HOST=IP. In
+// place of an address, host-gateway stands for this machine, whose network steps
+// have; a daemon does not say which address it has for its own.
+func parseHosts(values []string, remote bool) (string, error) {
 	var all []string
 	for _, v := range values {
 		host, ips, ok := strings.Cut(v, "=")
@@ -327,6 +333,12 @@ func parseHosts(values []string) (string, error) {
 		}
 		for _, ip := range strings.Split(ips, ",") {
 			ip = strings.TrimSuffix(strings.TrimPrefix(ip, "["), "]")
+			if ip == hostGateway && remote {
+				return "", fmt.Errorf("--add-host %q: a daemon does not tell the address of its host: write it in place of %s", v, hostGateway)
+			}
+			if ip == hostGateway {
+				ip = "127.0.0.1"
+			}
 			if net.ParseIP(ip) == nil {
 				return "", fmt.Errorf("--add-host %q: %q is not an IP address", v, ip)
 			}

@@ -77,8 +77,8 @@ const (
 
 // New makes a request of flags. Files that they name are checked here, so that a
 // wrong name is an error before anything is started; those that an output names
-// are not touched.
-func New(f Flags, in Inputs) (*Request, error) {
+// are not touched. A descriptor with a URL is fetched.
+func New(ctx context.Context, f Flags, in Inputs) (*Request, error) {
 	r := &Request{Solve: client.SolveOpt{
 		FrontendAttrs: map[string]string{},
 		LocalMounts:   map[string]fsutil.FS{in.StepsName: in.Steps},
@@ -101,6 +101,9 @@ func New(f Flags, in Inputs) (*Request, error) {
 	}
 	r.Solve.Exports = r.Outputs.Exports
 
+	if err := r.descriptor(ctx, f, in); err != nil {
+		return nil, err
+	}
 	for _, step := range []func(Flags, Inputs) error{r.context, r.options, r.arguments, r.namedContexts, r.caches, r.session} {
 		if err := step(f, in); err != nil {
 			return nil, err
@@ -109,21 +112,34 @@ func New(f Flags, in Inputs) (*Request, error) {
 	return r, nil
 }
 
-// context sets the build context and the descriptor.
-func (r *Request) context(f Flags, in Inputs) error {
-	opts := r.Solve.FrontendAttrs
-	if f.File == "-" {
-		if f.Context == "-" {
-			return errors.New("both the descriptor and the context are to come from standard input: put one of them in a file")
-		}
+// descriptor reads a descriptor that is no file: from standard input or a URL.
+func (r *Request) descriptor(ctx context.Context, f Flags, in Inputs) error {
+	var file *descriptor.File
+	switch {
+	case f.File == "-" && f.Context == "-":
+		return errors.New("both the descriptor and the context are to come from standard input: put one of them in a file")
+	case f.File == "-":
 		data, err := descriptor.ReadBounded(in.Stdin)
 		if err != nil {
 			return fmt.Errorf("reading the descriptor from standard input: %w", err)
 		}
-		r.setDescriptor(&descriptor.File{Name: descriptor.Names[0], Data: data})
-		opts["dockerfilekey"] = "dockerfile"
+		file = &descriptor.File{Name: descriptor.Names[0], Data: data}
+	case isHTTP(f.File):
+		var err error
+		if file, err = descriptor.Fetch(ctx, f.File); err != nil {
+			return err
+		}
+	default:
+		return nil
 	}
+	r.setDescriptor(file)
+	r.Solve.FrontendAttrs["dockerfilekey"] = "dockerfile"
+	return nil
+}
 
+// context sets the build context and the descriptor.
+func (r *Request) context(f Flags, in Inputs) error {
+	opts := r.Solve.FrontendAttrs
 	info, err := os.Stat(f.Context)
 	switch {
 	case f.Context == "-":
@@ -195,7 +211,7 @@ func (r *Request) setDescriptor(file *descriptor.File) {
 }
 
 // options sets what the frontend is asked for.
-func (r *Request) options(f Flags, _ Inputs) error {
+func (r *Request) options(f Flags, in Inputs) error {
 	opts := r.Solve.FrontendAttrs
 	if f.Target != "" {
 		opts["target"] = f.Target
@@ -230,7 +246,7 @@ func (r *Request) options(f Flags, _ Inputs) error {
 		return err
 	}
 	maps.Copy(opts, attests)
-	hosts, err := parseHosts(f.AddHosts)
+	hosts, err := parseHosts(f.AddHosts, in.Remote)
 	if err != nil {
 		return err
 	}
@@ -531,8 +547,12 @@ func sharedKey(dir string) string {
 	return filepath.Base(abs) + ":" + hex.EncodeToString(sum[:8])
 }
 
+func isHTTP(s string) bool {
+	return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")
+}
+
 func isRemote(s string) bool {
-	if strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") {
+	if isHTTP(s) {
 		return true
 	}
 	_, ok, _ := dfgitutil.ParseGitRef(s)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,8 +64,8 @@ func TestFrontendOptions(t *testing.T) {
 		{"labels", request.Flags{Labels: []string{"a=1", "b"}}, map[string]string{"label:a": "1", "label:b": ""}},
 		{"no cache", request.Flags{NoCache: true, Pull: true}, map[string]string{"no-cache": "", "image-resolve-mode": "pull"}},
 		{"no cache for stages", request.Flags{NoCacheFilter: []string{"deps", "build"}}, map[string]string{"no-cache": "deps,build"}},
-		{"network", request.Flags{Network: "none", AddHosts: []string{"db:10.0.0.1", "six=[::1]"}, ShmSize: "64m", Ulimits: []string{"nofile=1:2"}, CgroupParent: "g"},
-			map[string]string{"force-network-mode": "none", "add-hosts": "db=10.0.0.1,six=::1", "shm-size": "67108864", "ulimit": "nofile=1:2", "cgroup-parent": "g"}},
+		{"network", request.Flags{Network: "none", AddHosts: []string{"db:10.0.0.1", "six=[::1]", "here:host-gateway"}, ShmSize: "64m", Ulimits: []string{"nofile=1:2"}, CgroupParent: "g"},
+			map[string]string{"force-network-mode": "none", "add-hosts": "db=10.0.0.1,six=::1,here=127.0.0.1", "shm-size": "67108864", "ulimit": "nofile=1:2", "cgroup-parent": "g"}},
 		{"attestations", request.Flags{Provenance: "mode=max", SBOM: "true"},
 			map[string]string{"attest:provenance": "type=provenance,mode=max", "attest:sbom": "type=sbom"}},
 		{"attestations off", request.Flags{Attest: []string{"type=sbom"}, SBOM: "false", Provenance: "false"}, map[string]string{}},
@@ -74,7 +76,7 @@ func TestFrontendOptions(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.flags.Context = newProject(t)
-			r, err := request.New(test.flags, inputs())
+			r, err := request.New(t.Context(), test.flags, inputs())
 			require.NoError(t, err)
 			test.want["filename"] = "birdhouse.yaml"
 			require.Equal(t, test.want, r.Solve.FrontendAttrs)
@@ -93,14 +95,14 @@ func TestMachineSettings(t *testing.T) {
 	in := inputs()
 	in.DebianMirror = func() string { return "http://mirror" }
 
-	r, err := request.New(request.Flags{Context: newProject(t), BuildArgs: []string{"http_proxy=mine"}}, in)
+	r, err := request.New(t.Context(), request.Flags{Context: newProject(t), BuildArgs: []string{"http_proxy=mine"}}, in)
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{
 		"filename": "birdhouse.yaml", "build-arg:http_proxy": "mine", "build-arg:HTTPS_PROXY": "http://proxy",
 		"build-arg:SOURCE_DATE_EPOCH": "12", "build-arg:BIRDHOUSE_DEBIAN_MIRROR": "http://mirror",
 	}, r.Solve.FrontendAttrs)
 
-	r, err = request.New(request.Flags{Context: newProject(t), BuildArgs: []string{"SOURCE_DATE_EPOCH=1", "BIRDHOUSE_DEBIAN_MIRROR=http://mine"}}, in)
+	r, err = request.New(t.Context(), request.Flags{Context: newProject(t), BuildArgs: []string{"SOURCE_DATE_EPOCH=1", "BIRDHOUSE_DEBIAN_MIRROR=http://mine"}}, in)
 	require.NoError(t, err)
 	require.Equal(t, "1", r.Solve.FrontendAttrs["build-arg:SOURCE_DATE_EPOCH"])
 	require.Equal(t, "http://mine", r.Solve.FrontendAttrs["build-arg:BIRDHOUSE_DEBIAN_MIRROR"])
@@ -152,7 +154,7 @@ func TestOutputs(t *testing.T) {
 			test.flags.Context = newProject(t)
 			in := inputs()
 			in.Remote = test.remote
-			r, err := request.New(test.flags, in)
+			r, err := request.New(t.Context(), test.flags, in)
 			require.NoError(t, err)
 			var got []export
 			for _, e := range r.Solve.Exports {
@@ -171,7 +173,7 @@ func TestFilesAppearWhenTheBuildHasSucceeded(t *testing.T) {
 	flags := request.Flags{Context: newProject(t), Outputs: []string{"type=oci,dest=" + file}}
 
 	write := func() *request.Request {
-		r, err := request.New(flags, inputs())
+		r, err := request.New(t.Context(), flags, inputs())
 		require.NoError(t, err)
 		w, err := r.Solve.Exports[0].Output(nil)
 		require.NoError(t, err)
@@ -202,7 +204,7 @@ func TestLoad(t *testing.T) {
 	docker := filepath.Join(bin, "docker")
 	write := func(script string) io.WriteCloser {
 		require.NoError(t, os.WriteFile(docker, []byte("#!/bin/sh\n"+script), 0o755))
-		r, err := request.New(request.Flags{Context: newProject(t), Load: true, Tags: []string{"a"}}, inputs())
+		r, err := request.New(t.Context(), request.Flags{Context: newProject(t), Load: true, Tags: []string{"a"}}, inputs())
 		require.NoError(t, err)
 		require.True(t, r.Outputs.Loaded)
 		w, err := r.Solve.Exports[0].Output(nil)
@@ -226,7 +228,7 @@ func TestLoad(t *testing.T) {
 func TestCaches(t *testing.T) {
 	bare(t)
 	cache, none := t.TempDir(), filepath.Join(t.TempDir(), "none")
-	r, err := request.New(request.Flags{
+	r, err := request.New(t.Context(), request.Flags{
 		Context:   newProject(t),
 		CacheFrom: []string{"user/app:cache", "type=local,src=" + cache, "type=local,src=" + none, "type=gha"},
 		CacheTo:   []string{"type=registry,ref=user/app:cache,mode=max", "type=gha"},
@@ -249,6 +251,9 @@ func TestErrors(t *testing.T) {
 	dir := newProject(t)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "secret"), []byte("x"), 0o600))
 	empty := t.TempDir()
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	gone := server.URL + "/birdhouse.yaml"
 	plainDockerfile := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(plainDockerfile, "Dockerfile"), []byte("FROM scratch\n"), 0o644))
 
@@ -284,6 +289,8 @@ func TestErrors(t *testing.T) {
 		{"no cache twice", request.Flags{NoCache: true, NoCacheFilter: []string{"a"}}, "drop one"},
 		{"cache", request.Flags{CacheTo: []string{"ref=a,mode=max"}}, "it has no type"},
 		{"network", request.Flags{Network: "bridge"}, "default, none and host"},
+		{"descriptor that is not there", request.Flags{File: gone}, "404 Not Found"},
+		{"descriptor of nobody", request.Flags{File: "http://127.0.0.1:1/birdhouse.yaml"}, "reading the descriptor: "},
 		{"host", request.Flags{AddHosts: []string{"a:b"}}, "not an IP address"},
 		{"entitlement", request.Flags{Allow: []string{"everything"}}, "--allow"},
 		{"build context", request.Flags{BuildContexts: []string{"a"}}, "NAME=FOLDER"},
@@ -299,7 +306,7 @@ func TestErrors(t *testing.T) {
 			if test.flags.Context == "" {
 				test.flags.Context = dir
 			}
-			_, err := request.New(test.flags, inputs())
+			_, err := request.New(t.Context(), test.flags, inputs())
 			require.ErrorContains(t, err, test.want)
 		})
 	}
@@ -309,7 +316,7 @@ func TestDescriptorFromStandardInput(t *testing.T) {
 	bare(t)
 	in := inputs()
 	in.Stdin = strings.NewReader("language: go\n")
-	r, err := request.New(request.Flags{Context: t.TempDir(), File: "-"}, in)
+	r, err := request.New(t.Context(), request.Flags{Context: t.TempDir(), File: "-"}, in)
 	require.NoError(t, err)
 	require.Equal(t, "dockerfile", r.Solve.FrontendAttrs["dockerfilekey"])
 	f, err := r.Solve.LocalMounts["dockerfile"].Open("birdhouse.yaml")
@@ -319,10 +326,55 @@ func TestDescriptorFromStandardInput(t *testing.T) {
 	require.Equal(t, "language: go\n", string(data))
 }
 
+// A daemon's host is not this one.
+func TestHostGatewayOfADaemon(t *testing.T) {
+	bare(t)
+	in := inputs()
+	in.Remote = true
+	_, err := request.New(t.Context(), request.Flags{Context: newProject(t), AddHosts: []string{"here:host-gateway"}}, in)
+	require.ErrorContains(t, err, "write it in place of host-gateway")
+}
+
+func TestDescriptorFromURL(t *testing.T) {
+	bare(t)
+	user := ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, _, _ = r.BasicAuth()
+		switch r.URL.Path {
+		case "/huge":
+			_, _ = w.Write(make([]byte, 17<<20))
+		case "/":
+			http.Redirect(w, r, "/deploy/app.yaml", http.StatusFound)
+		default:
+			_, _ = io.WriteString(w, "language: go\n")
+		}
+	}))
+	defer server.Close()
+	for url, name := range map[string]string{"/deploy/app.yaml": "app.yaml", "/": "birdhouse.yaml", "/x/%2e%2e": "birdhouse.yaml"} {
+		for _, where := range []string{t.TempDir(), "https://example.com/app.git"} {
+			r, err := request.New(t.Context(), request.Flags{Context: where, File: server.URL + url}, inputs())
+			require.NoError(t, err)
+			require.Equal(t, "dockerfile", r.Solve.FrontendAttrs["dockerfilekey"])
+			require.Equal(t, name, r.Solve.FrontendAttrs["filename"])
+			require.Equal(t, "language: go\n", string(r.Descriptor.Data))
+		}
+	}
+	_, err := request.New(t.Context(), request.Flags{Context: t.TempDir(), File: server.URL + "/huge"}, inputs())
+	require.ErrorContains(t, err, "it is larger than 16 MB")
+	secret := strings.Replace(server.URL, "://", "://bird:tits-and-w4rblers@", 1)
+	_, err = request.New(t.Context(), request.Flags{Context: t.TempDir(), File: secret + "/huge"}, inputs())
+	require.Equal(t, "bird", user)
+	require.NotContains(t, err.Error(), "w4rblers")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = request.New(ctx, request.Flags{Context: t.TempDir(), File: server.URL + "/"}, inputs())
+	require.ErrorIs(t, err, context.Canceled)
+}
+
 func TestContextsThatAreNoFolder(t *testing.T) {
 	bare(t)
 	for _, url := range []string{"https://example.com/app.git#v1:sub", "https://example.com/app.tar.gz", "git@example.com:app.git"} {
-		r, err := request.New(request.Flags{Context: url, File: "deploy/birdhouse.yaml", SSH: []string{"default=" + emptyKey(t)}}, inputs())
+		r, err := request.New(t.Context(), request.Flags{Context: url, File: "deploy/birdhouse.yaml", SSH: []string{"default=" + emptyKey(t)}}, inputs())
 		require.NoError(t, err, url)
 		require.Equal(t, url, r.Solve.FrontendAttrs["context"])
 		require.Equal(t, "deploy/birdhouse.yaml", r.Solve.FrontendAttrs["filename"])
@@ -336,7 +388,7 @@ func TestContextsThatAreNoFolder(t *testing.T) {
 	require.NoError(t, w.Close())
 	in := inputs()
 	in.Stdin = &archive
-	r, err := request.New(request.Flags{Context: "-"}, in)
+	r, err := request.New(t.Context(), request.Flags{Context: "-"}, in)
 	require.NoError(t, err)
 	require.Contains(t, r.Solve.FrontendAttrs["context"], "http://buildkit-session/")
 }
@@ -355,7 +407,7 @@ func emptyKey(t *testing.T) string {
 
 func TestLocalName(t *testing.T) {
 	bare(t)
-	r, err := request.New(request.Flags{Context: newProject(t)}, inputs())
+	r, err := request.New(t.Context(), request.Flags{Context: newProject(t)}, inputs())
 	require.NoError(t, err)
 	require.Equal(t, "my-app-2", r.LocalName())
 }
@@ -363,16 +415,16 @@ func TestLocalName(t *testing.T) {
 func TestRevisionIsAskedForOnlyWhereItCounts(t *testing.T) {
 	bare(t)
 	dir := newProject(t)
-	r, err := request.New(request.Flags{Context: dir}, inputs())
+	r, err := request.New(t.Context(), request.Flags{Context: dir}, inputs())
 	require.NoError(t, err)
 	require.False(t, r.WantsRevision())
 
-	r, err = request.New(request.Flags{Context: dir, Provenance: "true"}, inputs())
+	r, err = request.New(t.Context(), request.Flags{Context: dir, Provenance: "true"}, inputs())
 	require.NoError(t, err)
 	require.True(t, r.WantsRevision())
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "birdhouse.yaml"), []byte("language: go\nlabels: {r: \"{{.Revision}}\"}\n"), 0o644))
-	r, err = request.New(request.Flags{Context: dir}, inputs())
+	r, err = request.New(t.Context(), request.Flags{Context: dir}, inputs())
 	require.NoError(t, err)
 	require.True(t, r.WantsRevision())
 	r.SetRevision("abc", "")
@@ -388,7 +440,7 @@ func TestOCILayoutContext(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(layout, "index.json"), []byte(index), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(layout, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o644))
 	for _, ref := range []string{layout + ":v1", layout, layout + "@" + dgst} {
-		r, err := request.New(request.Flags{Context: newProject(t), BuildContexts: []string{"static:13=oci-layout://" + ref}}, inputs())
+		r, err := request.New(t.Context(), request.Flags{Context: newProject(t), BuildContexts: []string{"static:13=oci-layout://" + ref}}, inputs())
 		require.NoError(t, err, ref)
 		require.Equal(t, "oci-layout://context0@"+dgst, r.Solve.FrontendAttrs["context:static:13"])
 		require.Contains(t, r.Solve.OCIStores, "context0")
