@@ -120,7 +120,7 @@ func (d *decoder) value(v reflect.Value, at place) {
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
-		if falseTest(v, at.node) {
+		if turnedOff(v, at.node) {
 			return
 		}
 		p := reflect.New(v.Type().Elem())
@@ -150,10 +150,14 @@ func (d *decoder) value(v reflect.Value, at place) {
 	}
 }
 
-// falseTest is `test: false`, which is the same as no test.
-func falseTest(v reflect.Value, n *yaml.Node) bool {
-	on, ok := boolean(n)
-	return ok && !on && v.Type() == reflect.TypeFor[*Test]()
+// turnedOff is `test: false` and its like, which is the same as no such key.
+func turnedOff(v reflect.Value, n *yaml.Node) bool {
+	switch v.Type() {
+	case reflect.TypeFor[*Test](), reflect.TypeFor[*Static](), reflect.TypeFor[*Bundle]():
+		on, ok := boolean(n)
+		return ok && !on
+	}
+	return false
 }
 
 // structure reads a mapping with fixed keys.

@@ -74,8 +74,12 @@ func valueName(t reflect.Type) string {
 		return "names with values"
 	case reflect.TypeFor[SSH]():
 		return "`true` or an id"
-	case reflect.TypeFor[Generate](), reflect.TypeFor[Test]():
+	case reflect.TypeFor[Generate](), reflect.TypeFor[Test](), reflect.TypeFor[Bundle]():
 		return "`true` or a list"
+	case reflect.TypeFor[Static]():
+		return "`true`, a folder or keys"
+	case reflect.TypeFor[Switch]():
+		return "`true` or `false`"
 	case reflect.TypeFor[Duration]():
 		return "duration (`30s`)"
 	case reflect.TypeFor[Port]():

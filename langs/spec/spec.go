@@ -15,14 +15,14 @@ type Spec struct {
 	// Version is the scalar as it is written: 1.20 stays "1.20".
 	Version Scalar     `yaml:"version" check:"word" desc:"The language's version: 1.26 is its newest patch release, 1.26.8 exactly that one. Without it, the project's own files decide."`
 	Dir     string     `yaml:"dir" check:"folder" desc:"The project's folder inside the build context."`
-	Package StringList `yaml:"package" check:"package" min:"1" desc:"What to build: for Go one main package or a list of them, such as ./cmd/api."`
+	Package StringList `yaml:"package" check:"package" min:"1" desc:"What to build: for Go one main package or a list of them, such as ./cmd/api; for Node a workspace, by its name or its folder."`
 	Args    StringMap  `yaml:"args" check:"arg" desc:"Build arguments with their defaults: environment variables of the build, set with --build-arg, and {{.Args.NAME}} in templates."`
 
 	Build Build `yaml:"build" desc:"How the program is built; nothing in here reaches the image."`
 
 	Secrets []Secret `yaml:"secrets" desc:"Secrets that the build needs, given with --secret. They are mounted for the build alone."`
 	SSH     SSH      `yaml:"ssh" desc:"Forward an SSH agent (--ssh) to the download of dependencies: true, or the agent's id."`
-	Copy    []Copy   `yaml:"copy" desc:"Files of the project to add to the image: source:target[:mode]."`
+	Copy    []Copy   `yaml:"copy" desc:"Files of the project to add to the image: source:target[:mode]; ${TARGETARCH} in a source is the image's architecture."`
 
 	Test  *Test  `yaml:"test" desc:"Run the project's tests before the image is built: true, or a command as a list."`
 	Smoke *Smoke `yaml:"smoke" desc:"Start the finished image inside the build and check its answer."`
@@ -40,6 +40,7 @@ type Image struct {
 	Packages    []string     `yaml:"packages" check:"debian" desc:"Debian packages to add to the image, with all that they need: [libpq5]. Their versions are those of the catalog's lock; their scripts do not run."`
 	Entrypoint  Command      `yaml:"entrypoint" min:"1" desc:"The program that the image runs, as a list."`
 	Cmd         Command      `yaml:"cmd" desc:"Default arguments of the entrypoint, as a list; docker run replaces them."`
+	Init        Switch       `yaml:"init" lang:"node" desc:"Start the program below a small init, which passes signals on and buries orphans: true unless said otherwise."`
 	Env         StringMap    `yaml:"env" check:"env" desc:"Environment variables of the running program."`
 	User        Scalar       `yaml:"user" check:"user" desc:"User and group, numeric: 65532 or 65532:65532."`
 	WorkDir     string       `yaml:"workdir" check:"absolute" desc:"Working directory of the running program."`
@@ -68,6 +69,13 @@ type Build struct {
 	CGO      bool       `yaml:"cgo" lang:"go" desc:"Compile with cgo, against the C library of the cc base."`
 	Generate Generate   `yaml:"generate" check:"package" lang:"go" desc:"Run go generate ./... before the build: true, or the packages."`
 	Packages []string   `yaml:"packages" check:"debian" desc:"Debian packages that the build needs, with all that they need: [libpq-dev]. They are no part of the image."`
+
+	Tool    Scalar     `yaml:"tool" check:"word" lang:"node" desc:"The package manager: npm, pnpm or yarn, where the project's files leave it open; pnpm@12.21.0 names a version."`
+	Script  Scalar     `yaml:"script" check:"text" lang:"node" desc:"The script of package.json that builds the program: build, if there is one, unless said otherwise; false for none."`
+	Output  StringList `yaml:"output" check:"folder" min:"1" lang:"node" desc:"The files and folders that the image gets of the project once it is built; without it, all but sources of TypeScript and what serves development."`
+	Static  *Static    `yaml:"static" lang:"node" desc:"Serve the files that the build makes, without Node: true, or their folder, or options."`
+	Bundle  *Bundle    `yaml:"bundle" check:"text" lang:"node" desc:"Make one file of the program and its dependencies: true, or a list of the packages whose computed requires may stay as they are."`
+	Network bool       `yaml:"network" lang:"node" desc:"Let the build script reach the network."`
 }
 
 // Scalar is a YAML scalar as it is written, never turned into a number.
@@ -109,6 +117,31 @@ type Port string
 
 // Generate is `generate: true` (["./..."]), a package or a list of packages.
 type Generate []string
+
+// Static is `static: true`, a folder, or options; `static: false` is nil.
+type Static struct {
+	Dir      string `yaml:"dir" check:"folder" desc:"The folder of the project that the build makes."`
+	Fallback Scalar `yaml:"fallback" check:"text" desc:"The file that answers for paths that are not there: index.html for applications that route in the browser; false for none."`
+}
+
+// Bundle is `bundle: true` or the packages whose computed requires may stay;
+// `bundle: false` is nil.
+type Bundle struct {
+	Packages StringList
+}
+
+// Switch is a boolean that knows whether it was written.
+type Switch struct {
+	Set, On bool
+}
+
+// Or returns the value written, or another one when none is.
+func (s Switch) Or(otherwise bool) bool {
+	if s.Set {
+		return s.On
+	}
+	return otherwise
+}
 
 // Test is `test: true` (Command nil) or a command; `test: false` is nil.
 type Test struct {

@@ -281,6 +281,49 @@ func (Generate) schema(f field) object {
 	return object{"anyOf": []object{{"type": "boolean"}, alone, listSchema(one, f.min)}}
 }
 
+func (s *Static) read(d *decoder, at place) {
+	if _, is := d.orBoolean(at); is {
+		return
+	}
+	if at.node.Kind == yaml.MappingNode {
+		d.structure(reflect.ValueOf(s).Elem(), at)
+		return
+	}
+	if at.node.Kind != yaml.ScalarNode || !isText(at.node) {
+		d.wrong(at, "true, a folder or a mapping", booleanHint(at.node, "write true, the folder, or {dir: dist, fallback: index.html}"))
+		return
+	}
+	at.rule = "folder"
+	s.Dir, _ = d.scalar(at)
+}
+
+func (Static) schema(field) object {
+	type keys Static // Without this method.
+	return object{"anyOf": []object{{"type": "boolean"}, textSchema("folder"), structSchema(reflect.TypeFor[keys]())}}
+}
+
+func (b *Bundle) read(d *decoder, at place) {
+	if _, is := d.orBoolean(at); is {
+		return
+	}
+	if at.node.Kind != yaml.SequenceNode {
+		d.wrong(at, "true or a list", booleanHint(at.node, "write true, or packages: [express]"))
+		return
+	}
+	at.min = 1
+	b.Packages.read(d, at)
+}
+
+func (Bundle) schema(f field) object {
+	return object{"anyOf": []object{{"type": "boolean"}, listSchema(textSchema(f.rule), 1)}}
+}
+
+func (s *Switch) read(d *decoder, at place) {
+	s.On, s.Set = d.boolean(at, "write true or false")
+}
+
+func (Switch) schema(field) object { return object{"type": "boolean"} }
+
 func (t *Test) read(d *decoder, at place) {
 	if _, is := d.orBoolean(at); is {
 		return
