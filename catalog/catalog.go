@@ -45,8 +45,9 @@ type Layer struct {
 	Packages []Package
 	// Archive is what the layer has that is no Debian package; may be nil.
 	Archive *Archive
-	// Spec is what the step does with them; the Path of its packages is empty,
-	// since the graph decides where they are mounted. Of a toolchain it only has
+	// Spec is what the step does with them; the Path of its packages and archives,
+	// and the Digest of the latter, are empty, since the graph decides where they
+	// come from and are mounted. Of a toolchain it only has
 	// Exclude, patterns of paths in /usr/local/go, and of a layer that is made
 	// Exclude, patterns of paths in it.
 	Spec layer.Spec
@@ -83,6 +84,9 @@ type Archive struct {
 	// Name is what the definitions call it, "node", and Version its full
 	// version, "24.21.0".
 	Name, Version string
+	// PURL is its package URL, CPE its name in databases of vulnerabilities, ""
+	// for none.
+	PURL, CPE string
 	// Files are where it can be had, in the order in which the locations are
 	// tried.
 	Files []ArchiveFile
@@ -94,9 +98,12 @@ type ArchiveFile struct {
 	Location string `json:"location"`
 	// Path is the path below the location's URL.
 	Path string `json:"path"`
-	// Digest is the algorithm and the checksum in hex: "sha512:…", "sha256:…".
+	// Digest is the SHA-256 checksum, by which builds know the file: "sha256:…".
 	Digest string `json:"digest"`
-	Size   int64  `json:"size"`
+	// Integrity is the checksum that the location itself has for it, when that
+	// is another one, in the form of https://www.w3.org/TR/SRI/: "sha512-…".
+	Integrity string `json:"integrity,omitempty"`
+	Size      int64  `json:"size"`
 }
 
 // Package is a locked Debian package.
@@ -447,6 +454,20 @@ func (c *Catalog) layer(at define.Place, def define.Layer) (Layer, error) {
 		if l.Archive, err = c.archive(at, def.Archive); err != nil {
 			return Layer{}, err
 		}
+		l.Spec.Archives = []layer.Archive{{
+			Name:            l.Archive.Name + " " + l.Archive.Version,
+			StripComponents: c.defs.Archives[def.Archive].StripComponents,
+		}}
+		for _, t := range def.Take {
+			l.Spec.Archives[0].Take = append(l.Spec.Archives[0].Take, layer.Take(t))
+		}
+		if l.Archive.CPE != "" {
+			record, err := l.Archive.record()
+			if err != nil {
+				return Layer{}, err
+			}
+			l.Spec.Files = append(l.Spec.Files, record)
+		}
 		l.What = strings.ReplaceAll(l.What, "{"+def.Archive+"}", l.Archive.Version)
 	}
 	if strings.ContainsAny(l.What, "{}") {
@@ -470,7 +491,11 @@ func (c *Catalog) archive(at define.Place, name string) (*Archive, error) {
 	if !ok || len(files) == 0 {
 		return nil, fmt.Errorf("it has no %s %s for %s", name, at.Version, at.Arch)
 	}
-	return &Archive{Name: name, Version: locked.Version, Files: files}, nil
+	def := c.defs.Archives[name]
+	return &Archive{
+		Name: name, Version: locked.Version, Files: files,
+		PURL: define.Release(def.PURL, locked.Version), CPE: define.Release(def.CPE, locked.Version),
+	}, nil
 }
 
 // packages returns the locked packages of a layer: first those that the

@@ -141,7 +141,8 @@ func ParseLock(file string, data []byte) (*Lock, error) {
 
 var (
 	sha256Hex   = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	digestForm  = regexp.MustCompile(`^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$`)
+	digestForm  = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	integrity   = regexp.MustCompile(`^(sha512-[A-Za-z0-9+/]{86}==)?$`)
 	wordForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+-]{0,63}$`)
 	packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}$`)
 	versionForm = regexp.MustCompile(`^[0-9A-Za-z.+~:_-]{1,256}$`)
@@ -211,7 +212,9 @@ func (a LockedArchive) check() error {
 			case !cleanPath(f.Path):
 				return fmt.Errorf("%.120q is not a path at a location", f.Path)
 			case !digestForm.MatchString(f.Digest):
-				return fmt.Errorf("%.150q is not a checksum as sha256:… or sha512:…", f.Digest)
+				return fmt.Errorf("%.150q is not a checksum as sha256:…, by which builds know a file", f.Digest)
+			case !integrity.MatchString(f.Integrity):
+				return fmt.Errorf("%.150q is not a checksum as sha512-…", f.Integrity)
 			case f.Size <= 0 || f.Size > maxPackage:
 				return fmt.Errorf("%d is not a size from 1 to %d bytes", f.Size, int64(maxPackage))
 			}

@@ -26,6 +26,11 @@ type Definitions struct {
 	Suites map[string]Suite `yaml:"suites"`
 	// Prefer says which real package stands for a virtual one.
 	Prefer map[string]string `yaml:"prefer"`
+	// Scripts are packages, real or virtual, that others need for their maintainer
+	// scripts alone, which never run.
+	Scripts []string `yaml:"scripts"`
+	// Archives are what is no Debian package, by the name that layers have for it.
+	Archives map[string]Archive `yaml:"archives"`
 	// Trim is left out of every package.
 	Trim Trim `yaml:"trim"`
 	// Debug are the layers that a -debug image has on top of the run image.
@@ -71,9 +76,11 @@ type Layer struct {
 	// With says that a build may add the layer to an image by its name.
 	With bool `yaml:"with"`
 	// Architectures are those that have the layer; empty for all. On the others
-	// it adds nothing. Suites are likewise those of Debian.
+	// it adds nothing. Suites are likewise those of Debian, Versions those of the
+	// image.
 	Architectures []string `yaml:"architectures"`
 	Suites        []string `yaml:"suites"`
+	Versions      []string `yaml:"versions"`
 	// What is a line for people, in which {PACKAGE} stands for a version.
 	What string `yaml:"what"`
 	// Packages are those in the layer, Without the dependencies that are not.
@@ -82,8 +89,9 @@ type Layer struct {
 	// Closure says that what Packages depend on is in the layer, too.
 	Closure bool `yaml:"closure"`
 	// Archive names something that is no Debian package, at the version of the
-	// image: "node".
+	// image: "node". Take says which of its files the layer has.
 	Archive string `yaml:"archive"`
+	Take    []Take `yaml:"take"`
 	// Strip says that ELF files lose their symbol tables and debug sections.
 	Strip bool `yaml:"strip"`
 	// Make is set for a layer that a command makes.
@@ -118,6 +126,40 @@ type Make struct {
 	Env    []string `yaml:"env"`
 	// Network lets the command reach the network.
 	Network bool `yaml:"network"`
+}
+
+// Archive says where something is to be had that is no Debian package.
+type Archive struct {
+	// Lines are the release lines for the versions of images, where these are not
+	// the same: of npm "11" for Node's "24". The newest release of the line is
+	// locked.
+	Lines map[string]string `yaml:"lines"`
+	// Locations are where it is to be had, in the order in which they are tried.
+	Locations []Location `yaml:"locations"`
+	// StripComponents is how many leading elements of paths in it do not count.
+	StripComponents int `yaml:"stripComponents"`
+	// PURL is its package URL (https://github.com/package-url/purl-spec) and CPE
+	// its name in databases of vulnerabilities, both with {release} for the
+	// version. With a CPE it is recorded in the image.
+	PURL string `yaml:"purl"`
+	CPE  string `yaml:"cpe"`
+}
+
+// Location is a kind of place that has archives, and what they are called there.
+type Location struct {
+	// Kind is one of catalog.LocationKinds.
+	Kind string `yaml:"kind"`
+	// Name is, of kind "npm", the name of a package, and of kind "nodejs" the end
+	// of the name of a release's files: "linux-x64".
+	Name string `yaml:"name"`
+}
+
+// Take takes a file or folder out of an archive: From is the path there, without
+// the leading elements that do not count, "." for all of it, To the path in the
+// layer.
+type Take struct {
+	From string `yaml:"from"`
+	To   string `yaml:"to"`
 }
 
 // File is a file, folder or symlink that a layer adds.
@@ -235,7 +277,8 @@ func (d *Definitions) Stack(at Place, names ...string) []Layer {
 // For says whether a place has the layer.
 func (l Layer) For(at Place) bool {
 	return (len(l.Architectures) == 0 || slices.Contains(l.Architectures, at.Arch)) &&
-		(len(l.Suites) == 0 || slices.Contains(l.Suites, at.Suite))
+		(len(l.Suites) == 0 || slices.Contains(l.Suites, at.Suite)) &&
+		(len(l.Versions) == 0 || slices.Contains(l.Versions, at.Version))
 }
 
 // Used is a layer at a place that has it.
@@ -330,6 +373,17 @@ func (im Image) layers() []string {
 	return out
 }
 
+// Line returns the release line of an archive for a version of an image.
+func (a Archive) Line(version string) string {
+	if line, ok := a.Lines[version]; ok {
+		return line
+	}
+	return version
+}
+
+// Release replaces the placeholder for an archive's full version.
+func Release(s, version string) string { return strings.ReplaceAll(s, releasePlaceholder, version) }
+
 // Expand replaces the placeholders of a place in each string.
 func (d *Definitions) Expand(at Place, list []string) []string {
 	values := d.values(at)
@@ -395,7 +449,10 @@ func (d *Definitions) ArchitectureNames() []string {
 // SuiteNames returns the names of the suites, sorted.
 func (d *Definitions) SuiteNames() []string { return slices.Sorted(maps.Keys(d.Suites)) }
 
-const versionPlaceholder = "{version}"
+const (
+	versionPlaceholder = "{version}"
+	releasePlaceholder = "{release}"
+)
 
 func versioned(name string) bool { return strings.Contains(name, versionPlaceholder) }
 
@@ -416,6 +473,7 @@ func (d *Definitions) check() error {
 			d.checkPatterns(fail, "trim", Place{Suite: suite, Arch: arch}, slices.Concat(d.Trim.Exclude, d.Trim.Keep))
 		}
 	}
+	d.checkArchives(fail)
 	seen := map[string]bool{}
 	for _, l := range d.Layers {
 		if l.Name == "" || seen[l.Name] {
@@ -485,6 +543,28 @@ func (d *Definitions) checkSuites(fail func(string, ...any)) {
 	}
 }
 
+func (d *Definitions) checkArchives(fail func(string, ...any)) {
+	for _, name := range slices.Sorted(maps.Keys(d.Archives)) {
+		a := d.Archives[name]
+		if len(a.Locations) == 0 || a.StripComponents < 0 {
+			fail("archive %q needs locations, and no less than no leading elements to strip", name)
+		}
+		if !strings.Contains(a.PURL, releasePlaceholder) || a.CPE != "" && !strings.Contains(a.CPE, releasePlaceholder) {
+			fail("archive %q: purl and cpe name the version by {release}", name)
+		}
+		for i, l := range a.Locations {
+			if slices.IndexFunc(a.Locations, func(o Location) bool { return o.Kind == l.Kind }) != i {
+				fail("archive %q has the location %q twice", name, l.Kind)
+			}
+			for _, arch := range d.ArchitectureNames() {
+				if n := d.Expand(Place{Arch: arch}, []string{l.Name})[0]; n == "" || placeholder.MatchString(n) {
+					fail("archive %q: %q is no name at the location %q", name, l.Name, l.Kind)
+				}
+			}
+		}
+	}
+}
+
 func (d *Definitions) checkLayer(fail func(string, ...any), l Layer) {
 	for _, a := range l.Architectures {
 		if d.Architectures[a] == nil {
@@ -496,7 +576,7 @@ func (d *Definitions) checkLayer(fail func(string, ...any), l Layer) {
 			fail("layer %q is for %q, which is not a suite", l.Name, s)
 		}
 	}
-	if versioned(l.Name) && l.With {
+	if (versioned(l.Name) || len(l.Versions) > 0) && l.With {
 		fail("layer %q has a version, so that no build can add it by its name", l.Name)
 	}
 	if l.Archive != "" && !versioned(l.Name) {
@@ -509,6 +589,17 @@ func (d *Definitions) checkLayer(fail func(string, ...any), l Layer) {
 		}
 		if slices.ContainsFunc(lower, versioned) {
 			fail("layer %q needs a layer with {version}, so its name needs it, too", l.Name)
+		}
+	}
+	if _, ok := d.Archives[l.Archive]; l.Archive != "" && !ok {
+		fail("layer %q has the archive %q, which is not defined", l.Name, l.Archive)
+	}
+	if (l.Archive != "") != (len(l.Take) > 0) {
+		fail("layer %q needs both an archive and what to take of it, or none of them", l.Name)
+	}
+	for _, t := range l.Take {
+		if t.From != "." && !relative(t.From) || !path.IsAbs(t.To) || path.Clean(t.To) != t.To {
+			fail("layer %q: takes %q to %q, not a relative path to an absolute one", l.Name, t.From, t.To)
 		}
 	}
 	packages := len(l.Packages) > 0 || len(l.PerSuite) > 0
@@ -525,6 +616,9 @@ func (d *Definitions) checkLayer(fail func(string, ...any), l Layer) {
 			at := Place{Suite: suite, Arch: arch}
 			if versioned(l.Name) {
 				at.Version = "1"
+			}
+			if len(l.Versions) > 0 {
+				at.Version = l.Versions[0]
 			}
 			if l.For(at) {
 				d.checkLayerAt(fail, l.Name, at, d.at(l, at))

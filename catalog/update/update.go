@@ -29,6 +29,9 @@ type Options struct {
 	// Previous is the lock that is replaced; nil for none. A mirror that is
 	// older than it is refused.
 	Previous *catalog.Lock
+	// Known is a lock whose archives, in the releases that are still the newest,
+	// are not downloaded again to be verified; nil for none.
+	Known *catalog.Lock
 	// HTTP is used for all requests; nil is a client with time limits.
 	HTTP *http.Client
 	// Keys are the armored OpenPGP public keys that may sign the archive; nil
@@ -39,8 +42,11 @@ type Options struct {
 	Now func() time.Time
 	// Definitions are what to lock; nil are the built-in ones.
 	Definitions *define.Definitions
+	// Locations are where what is no Debian package is looked for. Of an archive
+	// with none that is known, what was locked before stays.
+	Locations catalog.Locations
 	// Archives find the releases of what is no Debian package, by its name in
-	// the definitions; nil are the ones of this package.
+	// the definitions; nil look for them at Locations.
 	Archives map[string]Archive
 }
 

@@ -21,12 +21,15 @@ type Fetcher struct {
 	// the first failure, half a second unless set. It doubles each time.
 	Tries uint
 	Wait  time.Duration
+	// Accept is the header of that name, "" for none.
+	Accept string
 }
 
 // attemptTimeout bounds one try of one file.
 const attemptTimeout = 5 * time.Minute
 
-var defaultClient = func() *http.Client {
+// DefaultClient is the client with time limits.
+var DefaultClient = func() *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.ResponseHeaderTimeout = 30 * time.Second
 	return &http.Client{Transport: t}
@@ -78,9 +81,12 @@ func (f *Fetcher) once(ctx context.Context, rawURL, shown string, limit int64) (
 	// use for compressed files and would make the limit one of unpacked bytes.
 	req.Header.Set("Accept-Encoding", "identity")
 	req.Header.Set("User-Agent", "birdhouse")
+	if f.Accept != "" {
+		req.Header.Set("Accept", f.Accept)
+	}
 	client := f.Client
 	if client == nil {
-		client = defaultClient
+		client = DefaultClient
 	}
 	resp, err := client.Do(req)
 	if err != nil {
