@@ -35,6 +35,9 @@ type BaseImage struct {
 	// It becomes an attestation as it is: the lock knows what is in an image, so
 	// nothing is scanned. May be nil.
 	SBOM func(arch string) ([]byte, error)
+	// Check has the image's files looked through and its program started: there is
+	// no result unless all is well.
+	Check bool
 }
 
 // BuildBase returns the gateway's build function for a base image: one result for
@@ -81,6 +84,18 @@ func (b *build) base(ctx context.Context, image BaseImage) (*gwclient.Result, er
 			out.Reference, err = b.evaluate(ctx, found.State)
 			return err
 		})
+		if image.Check {
+			checks, err := bases.Checks(ctx, image.Base, p)
+			if err != nil {
+				return nil, err
+			}
+			for _, check := range checks {
+				eg.Go(func() error {
+					_, err := b.evaluate(ctx, check)
+					return err
+				})
+			}
+		}
 		if image.SBOM != nil {
 			eg.Go(func() error {
 				a, err := b.sbom(ctx, image, p, o)

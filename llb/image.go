@@ -75,6 +75,7 @@ func (g *graph) layer(ctx context.Context, from llb.State, l plan.Layer, gates [
 	}
 	asked, hint := "", ""
 	for _, c := range l.Copies {
+		c.Source = g.expand.Replace(c.Source)
 		src, err := g.copySource(ctx, c)
 		if err != nil {
 			return llb.Scratch(), err

@@ -8,8 +8,8 @@
 // placeholders below, which the graph builder replaces.
 package plan
 
-// Placeholders that the graph builder replaces in Step.Args, Step.Env values
-// and Mount.CacheID. They have the meaning of the Dockerfile's automatic
+// Placeholders that the graph builder replaces in Step.Args, Step.Env values,
+// Mount.CacheID and Copy.Source. They have the meaning of the Dockerfile's automatic
 // platform arguments.
 const (
 	TargetOS      = "${TARGETOS}"
