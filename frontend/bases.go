@@ -56,7 +56,16 @@ func (b *build) definitions(o birdllb.Options) (*birdllb.Catalog, error) {
 			return nil, fmt.Errorf("build argument %s: %w", ArgDebianMirror, err)
 		}
 	}
-	return &birdllb.Catalog{Catalog: b.Catalog, Mirror: mirror, Options: o}, nil
+	locations := catalog.Locations{}
+	for _, k := range catalog.LocationKinds {
+		if s := b.ui.BuildArgs[k.Argument]; s != "" {
+			var err error
+			if locations[k.Name], err = catalog.ParseLocation(s); err != nil {
+				return nil, fmt.Errorf("build argument %s: %w", k.Argument, err)
+			}
+		}
+	}
+	return &birdllb.Catalog{Catalog: b.Catalog, Mirror: mirror, Locations: locations, Options: o}, nil
 }
 
 // Base implements llb.Bases.

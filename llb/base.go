@@ -28,6 +28,8 @@ import (
 type Catalog struct {
 	Catalog *catalog.Catalog
 	Mirror  catalog.Mirror
+	// Locations are where archives are fetched that are no Debian packages.
+	Locations catalog.Locations
 	// Options are those of the build; Bases, Source and Target are not used.
 	Options
 }
@@ -106,6 +108,11 @@ func (c *Catalog) layer(ref string, l catalog.Layer) (llb.State, error) {
 			llb.Filename("package.deb"))...)
 		mounts = append(mounts, llb.AddMount(dir, st, llb.Readonly))
 	}
+	archives, more, err := c.archives(ref, l, "/run/birdhouse-archive", group)
+	if err != nil {
+		return llb.Scratch(), err
+	}
+	spec.Archives, mounts = archives, append(mounts, more...)
 	dt, err := json.Marshal(spec)
 	if err != nil {
 		return llb.Scratch(), err
