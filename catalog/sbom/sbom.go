@@ -5,6 +5,7 @@ package sbom
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -39,8 +40,11 @@ type Options struct {
 type component struct {
 	name, version string
 	purl          string
-	sha           []common.Checksum
+	sums          []common.Checksum
 	layer         string
+	// made says that the layer was made from it: not its files are in the image,
+	// but what a command made of them.
+	made bool
 }
 
 // SPDX returns the document, SPDX 2.3 as JSON
@@ -75,7 +79,7 @@ func SPDX(img *catalog.Image, o Options) ([]byte, error) {
 			PackageSPDXIdentifier:   id,
 			PackageVersion:          c.version,
 			PackageDownloadLocation: "NOASSERTION",
-			PackageChecksums:        c.sha,
+			PackageChecksums:        c.sums,
 			PackageLicenseConcluded: "NOASSERTION",
 			PackageLicenseDeclared:  "NOASSERTION",
 			PackageCopyrightText:    "NOASSERTION",
@@ -86,7 +90,7 @@ func SPDX(img *catalog.Image, o Options) ([]byte, error) {
 		}
 		doc.Packages = append(doc.Packages, p)
 		doc.Relationships = append(doc.Relationships, &spdx.Relationship{
-			RefA: common.MakeDocElementID("", string(image)), RefB: common.MakeDocElementID("", string(id)), Relationship: "CONTAINS",
+			RefA: common.MakeDocElementID("", string(image)), RefB: common.MakeDocElementID("", string(id)), Relationship: c.relationship(),
 		})
 	}
 	data, err := encode(doc)
@@ -106,29 +110,64 @@ func encode(doc *spdx.Document) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// components are sorted by name, each once: layers may share a package.
+func (c component) relationship() string {
+	if c.made {
+		return "GENERATED_FROM"
+	}
+	return "CONTAINS"
+}
+
+// components are sorted by name, each once: layers may share a package, and what a
+// layer was made from may be in the image, too.
 func components(img *catalog.Image, o Options) []component {
 	var all []component
 	for _, l := range img.Layers {
-		for _, p := range l.Packages {
-			all = append(all, component{
-				name: p.Name, version: p.Version, layer: l.Name,
-				sha: []common.Checksum{{Algorithm: common.SHA256, Value: p.SHA256}},
-				purl: fmt.Sprintf("pkg:deb/debian/%s@%s?arch=%s&distro=debian-%s",
-					escape(p.Name), escape(p.Version), url.QueryEscape(p.Architecture), url.QueryEscape(o.Suite)),
-			})
+		all = append(all, layerComponents(l, o)...)
+	}
+	for _, l := range img.Layers {
+		if l.Make == nil {
+			continue
 		}
-		if l.GoToolchain != "" {
-			all = append(all, component{
-				name: "go", version: l.GoToolchain, layer: l.Name,
-				// The name under which advisories about Go's standard library and
-				// commands are found.
-				purl: "pkg:golang/stdlib@" + escape(l.GoToolchain),
-			})
+		for _, from := range l.Make.Target {
+			for _, c := range layerComponents(from, o) {
+				c.layer, c.made = l.Name, true
+				all = append(all, c)
+			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b component) int { return strings.Compare(a.name+"\x00"+a.version, b.name+"\x00"+b.version) })
+	slices.SortStableFunc(all, func(a, b component) int {
+		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.version, b.version))
+	})
 	return slices.CompactFunc(all, func(a, b component) bool { return a.name == b.name && a.version == b.version })
+}
+
+func layerComponents(l catalog.Layer, o Options) []component {
+	var all []component
+	for _, p := range l.Packages {
+		all = append(all, component{
+			name: p.Name, version: p.Version, layer: l.Name,
+			sums: []common.Checksum{{Algorithm: common.SHA256, Value: p.SHA256}},
+			purl: fmt.Sprintf("pkg:deb/debian/%s@%s?arch=%s&distro=debian-%s",
+				escape(p.Name), escape(p.Version), url.QueryEscape(p.Architecture), url.QueryEscape(o.Suite)),
+		})
+	}
+	if a := l.Archive; a != nil {
+		c := component{name: a.Name, version: a.Version, layer: l.Name, purl: "pkg:generic/" + escape(a.Name) + "@" + escape(a.Version)}
+		for _, f := range a.Files {
+			algorithm, sum, _ := strings.Cut(f.Digest, ":")
+			c.sums = append(c.sums, common.Checksum{Algorithm: common.ChecksumAlgorithm(strings.ToUpper(algorithm)), Value: sum})
+		}
+		all = append(all, c)
+	}
+	if l.GoToolchain != "" {
+		all = append(all, component{
+			name: "go", version: l.GoToolchain, layer: l.Name,
+			// The name under which advisories about Go's standard library and
+			// commands are found.
+			purl: "pkg:golang/stdlib@" + escape(l.GoToolchain),
+		})
+	}
+	return all
 }
 
 // escape writes a part of a package URL,

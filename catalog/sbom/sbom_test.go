@@ -2,6 +2,7 @@ package sbom
 
 import (
 	"bytes"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,14 @@ var image = &catalog.Image{Ref: "go:1.26.8-build", Layers: []catalog.Layer{
 		{Name: "tzdata", Version: "2026b-0+deb13u1", Architecture: "all", SHA256: strings.Repeat("1", 64)},
 	}},
 	{Name: "toolchain", GoToolchain: "1.26.8"},
+	{Name: "node-24", Archive: &catalog.Archive{Name: "node", Version: "24.21.0", Files: []catalog.ArchiveFile{
+		{Location: "one", Digest: "sha256:" + strings.Repeat("3", 64)}, {Location: "two", Digest: "sha512:" + strings.Repeat("4", 128)},
+	}}},
+	// What is made of packages: of one that is in the image, too, and of one that is not.
+	{Name: "jre", Make: &catalog.Make{Target: []catalog.Layer{{Name: "jdk", Packages: []catalog.Package{
+		{Name: "tzdata", Version: "2026b-0+deb13u1", Architecture: "all", SHA256: strings.Repeat("1", 64)},
+		{Name: "openjdk-21", Version: "21.0.9+10-1", Architecture: "amd64", SHA256: strings.Repeat("5", 64)},
+	}}}}},
 }}
 
 var options = Options{Suite: "13", Architecture: "amd64", Created: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)}
@@ -55,13 +64,19 @@ func TestSPDX(t *testing.T) {
 		"go:1.26.8-build",
 		"base-files 1:13.8+deb13u2 purl pkg:deb/debian/base-files@1:13.8%2Bdeb13u2?arch=amd64&distro=debian-13 SHA256:2",
 		"go 1.26.8 purl pkg:golang/stdlib@1.26.8",
+		"node 24.21.0 purl pkg:generic/node@24.21.0 SHA256:3 SHA512:4",
+		"openjdk-21 21.0.9+10-1 purl pkg:deb/debian/openjdk-21@21.0.9%2B10-1?arch=amd64&distro=debian-13 SHA256:5",
 		"tzdata 2026b-0+deb13u1 purl pkg:deb/debian/tzdata@2026b-0%2Bdeb13u1?arch=all&distro=debian-13 SHA256:1",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("packages:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if n := len(doc.Relationships); n != 4 {
-		t.Errorf("%d relationships, want that of the document and one for each package", n)
+	kinds := map[string]int{}
+	for _, r := range doc.Relationships {
+		kinds[r.Relationship]++
+	}
+	if want := map[string]int{"DESCRIBES": 1, "CONTAINS": 4, "GENERATED_FROM": 1}; !maps.Equal(kinds, want) {
+		t.Errorf("relationships %v, want %v", kinds, want)
 	}
 	if doc.CreationInfo.Created != "2026-11-22T08:00:00Z" || doc.DocumentName != "go:1.26.8-build for linux/amd64" {
 		t.Errorf("created %s, name %q", doc.CreationInfo.Created, doc.DocumentName)
