@@ -39,7 +39,7 @@ type Options struct {
 // component is one thing in the image.
 type component struct {
 	name, version string
-	purl          string
+	purl, cpe     string
 	sums          []common.Checksum
 	layer         string
 	// made says that the layer was made from it: not its files are in the image,
@@ -87,6 +87,11 @@ func SPDX(img *catalog.Image, o Options) ([]byte, error) {
 			PackageExternalReferences: []*spdx.PackageExternalReference{{
 				Category: common.CategoryPackageManager, RefType: common.TypePackageManagerPURL, Locator: c.purl,
 			}},
+		}
+		if c.cpe != "" {
+			p.PackageExternalReferences = append(p.PackageExternalReferences, &spdx.PackageExternalReference{
+				Category: common.CategorySecurity, RefType: common.TypeSecurityCPE23Type, Locator: c.cpe,
+			})
 		}
 		doc.Packages = append(doc.Packages, p)
 		doc.Relationships = append(doc.Relationships, &spdx.Relationship{
@@ -152,7 +157,7 @@ func layerComponents(l catalog.Layer, o Options) []component {
 		})
 	}
 	if a := l.Archive; a != nil {
-		c := component{name: a.Name, version: a.Version, layer: l.Name, purl: "pkg:generic/" + escape(a.Name) + "@" + escape(a.Version)}
+		c := component{name: a.Name, version: a.Version, layer: l.Name, purl: a.PURL, cpe: a.CPE}
 		for _, f := range a.Files {
 			algorithm, sum, _ := strings.Cut(f.Digest, ":")
 			c.sums = append(c.sums, common.Checksum{Algorithm: common.ChecksumAlgorithm(strings.ToUpper(algorithm)), Value: sum})

@@ -22,7 +22,7 @@ var image = &catalog.Image{Ref: "go:1.26.8-build", Layers: []catalog.Layer{
 		{Name: "tzdata", Version: "2026b-0+deb13u1", Architecture: "all", SHA256: strings.Repeat("1", 64)},
 	}},
 	{Name: "toolchain", GoToolchain: "1.26.8"},
-	{Name: "node-24", Archive: &catalog.Archive{Name: "node", Version: "24.21.0", Files: []catalog.ArchiveFile{
+	{Name: "node-24", Archive: &catalog.Archive{Name: "node", Version: "24.21.0", PURL: "pkg:generic/node@24.21.0", CPE: "cpe:2.3:a:nodejs:node.js:24.21.0:*:*:*:*:*:*:*", Files: []catalog.ArchiveFile{
 		{Location: "one", Digest: "sha256:" + strings.Repeat("3", 64)}, {Location: "two", Digest: "sha512:" + strings.Repeat("4", 128)},
 	}}},
 	// What is made of packages: of one that is in the image, too, and of one that is not.
@@ -64,7 +64,7 @@ func TestSPDX(t *testing.T) {
 		"go:1.26.8-build",
 		"base-files 1:13.8+deb13u2 purl pkg:deb/debian/base-files@1:13.8%2Bdeb13u2?arch=amd64&distro=debian-13 SHA256:2",
 		"go 1.26.8 purl pkg:golang/stdlib@1.26.8",
-		"node 24.21.0 purl pkg:generic/node@24.21.0 SHA256:3 SHA512:4",
+		"node 24.21.0 purl pkg:generic/node@24.21.0 cpe23Type cpe:2.3:a:nodejs:node.js:24.21.0:*:*:*:*:*:*:* SHA256:3 SHA512:4",
 		"openjdk-21 21.0.9+10-1 purl pkg:deb/debian/openjdk-21@21.0.9%2B10-1?arch=amd64&distro=debian-13 SHA256:5",
 		"tzdata 2026b-0+deb13u1 purl pkg:deb/debian/tzdata@2026b-0%2Bdeb13u1?arch=all&distro=debian-13 SHA256:1",
 	}
