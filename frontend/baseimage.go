@@ -43,7 +43,7 @@ type BaseImage struct {
 // BuildBase returns the gateway's build function for a base image: one result for
 // each platform that the client asks for, in any case as an index. Everything in it
 // is as old as the epoch. The client's options are those of Build that are not
-// about a descriptor. The image is not done unless its checks succeed.
+// about a descriptor.
 func (f *Frontend) BuildBase(image BaseImage) gwclient.BuildFunc {
 	return func(ctx context.Context, c gwclient.Client) (*gwclient.Result, error) {
 		b := &build{Frontend: f, client: c, opts: c.BuildOpts().Opts, epoch: time.Unix(0, 0).UTC()}
@@ -76,19 +76,9 @@ func (b *build) base(ctx context.Context, image BaseImage) (*gwclient.Result, er
 		if err != nil {
 			return nil, err
 		}
-		checks, err := bases.Checks(ctx, image.Base, p)
-		if err != nil {
-			return nil, err
-		}
 		out := &dockerui.BuildResult{Image: &found.Config, Epoch: &b.epoch}
 		out.Image.RootFS = ocispecs.RootFS{Type: "layers"}
 		eg, ctx := errgroup.WithContext(ctx)
-		for _, st := range checks {
-			eg.Go(func() error {
-				_, err := b.evaluate(ctx, st)
-				return err
-			})
-		}
 		eg.Go(func() error {
 			var err error
 			out.Reference, err = b.evaluate(ctx, found.State)
