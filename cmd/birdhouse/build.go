@@ -155,6 +155,7 @@ func build(cmd *cobra.Command, f buildFlags) (err error) {
 		Stdout:       os.Stdout,
 		Remote:       f.builder.Addr != "",
 		DebianMirror: debianMirror,
+		Locations:    func() (catalog.Locations, error) { return catalog.MachineLocations(ctx) },
 		StepsName:    frontend.StepsLocal,
 		Steps:        stepsFolder(f.builder.Addr),
 	})

@@ -37,6 +37,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/tonistiigi/fsutil"
 
+	"github.com/birdhouse-build/birdhouse/catalog"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/descriptor"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/machine"
 )
@@ -50,6 +51,9 @@ type Inputs struct {
 	Remote bool
 	// DebianMirror is the machine's mirror of Debian packages, "" for none.
 	DebianMirror func() string
+	// Locations are where this machine gets archives from that are no Debian
+	// packages; nil for nowhere.
+	Locations func() (catalog.Locations, error)
 	// StepsName and Steps are the local directory with the steps programs.
 	StepsName string
 	Steps     fsutil.FS
@@ -313,11 +317,33 @@ func (r *Request) arguments(f Flags, in Inputs) error {
 			args[argMirror] = m
 		}
 	}
+	if err := r.locations(args, in); err != nil {
+		return err
+	}
 	for k, v := range args {
 		r.Solve.FrontendAttrs["build-arg:"+k] = v
 	}
 	if isTrue(args[argInline]) {
 		r.Solve.CacheExports = append(r.Solve.CacheExports, client.CacheOptionsEntry{Type: "inline", Attrs: map[string]string{}})
+	}
+	return nil
+}
+
+// locations sets where archives of base images come from, which are all for Node.
+// To find out may start npm, so it is not asked when no part of the descriptor can
+// mean Node.
+func (r *Request) locations(args map[string]string, in Inputs) error {
+	if in.Locations == nil || r.Descriptor != nil && !bytes.Contains(r.Descriptor.Data, []byte("node")) {
+		return nil
+	}
+	known, err := in.Locations()
+	if err != nil {
+		return fmt.Errorf("where this machine gets Node from: %w", err)
+	}
+	for _, k := range catalog.LocationKinds {
+		if _, given := args[k.Argument]; !given && known[k.Name] != "" {
+			args[k.Argument] = known[k.Name]
+		}
 	}
 	return nil
 }

@@ -108,6 +108,33 @@ func TestMachineSettings(t *testing.T) {
 	require.Equal(t, "http://mine", r.Solve.FrontendAttrs["build-arg:BIRDHOUSE_DEBIAN_MIRROR"])
 }
 
+// Where Node comes from is only asked when the descriptor may mean Node: npm may
+// have to be started for it.
+func TestLocations(t *testing.T) {
+	bare(t)
+	asked := 0
+	in := inputs()
+	in.Locations = func() (catalog.Locations, error) {
+		asked++
+		return catalog.Locations{"npm": "https://npm.example.com", "nodejs": "https://node.example.com"}, nil
+	}
+	dir := newProject(t)
+	_, err := request.New(t.Context(), request.Flags{Context: dir}, in)
+	require.NoError(t, err)
+	require.Zero(t, asked)
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "birdhouse.yaml"), []byte("language: node\n"), 0o644))
+	r, err := request.New(t.Context(), request.Flags{Context: dir, BuildArgs: []string{"BIRDHOUSE_NODE_MIRROR=https://mine.example.com"}}, in)
+	require.NoError(t, err)
+	require.Equal(t, 1, asked)
+	require.Equal(t, "https://npm.example.com", r.Solve.FrontendAttrs["build-arg:BIRDHOUSE_NPM_REGISTRY"])
+	require.Equal(t, "https://mine.example.com", r.Solve.FrontendAttrs["build-arg:BIRDHOUSE_NODE_MIRROR"])
+
+	in.Locations = func() (catalog.Locations, error) { return nil, errors.New("no URL") }
+	_, err = request.New(t.Context(), request.Flags{Context: dir}, in)
+	require.ErrorContains(t, err, "where this machine gets Node from: no URL")
+}
+
 func TestOutputs(t *testing.T) {
 	bare(t)
 	docker := t.TempDir()
