@@ -21,7 +21,7 @@ import (
 // bases are where base images come from: a named context that the client gave
 // (--build-context go:1.26.8-build=docker-image://…), else the registry where the
 // lock says that they are published, else the catalog's own definitions. Whichever
-// it is, sets come on top from the definitions.
+// it is, sets come on top from the definitions, and packages on top of these.
 type bases struct {
 	client  gwclient.Client
 	ui      *dockerui.Client
@@ -29,21 +29,31 @@ type bases struct {
 	resolve string
 
 	mu    sync.Mutex
-	found map[string]*birdllb.Base
+	found map[string]*loading
+}
+
+// loading is a base that is loaded once. It may take a part of the build, which
+// others need not wait for.
+type loading struct {
+	once sync.Once
+	base *birdllb.Base
+	err  error
 }
 
 // bases finds base images with the options of the build.
-func (b *build) bases(o birdllb.Options) (birdllb.Bases, error) {
+func (b *build) bases(ctx context.Context, o birdllb.Options) (birdllb.Bases, error) {
 	definitions, err := b.definitions(o)
 	if err != nil {
 		return nil, err
 	}
+	definitions.Read = b.readFile
+	definitions.Chosen = b.chosen(ctx)
 	return &bases{
 		client:  b.client,
 		ui:      b.ui,
 		catalog: definitions,
 		resolve: b.opts["image-resolve-mode"],
-		found:   map[string]*birdllb.Base{},
+		found:   map[string]*loading{},
 	}, nil
 }
 
@@ -70,20 +80,24 @@ func (b *build) definitions(o birdllb.Options) (*birdllb.Catalog, error) {
 
 // Base implements llb.Bases.
 func (b *bases) Base(ctx context.Context, base plan.Base, platform ocispecs.Platform) (*birdllb.Base, error) {
-	key := fmt.Sprint(base, base.With, platforms.FormatAll(platform))
+	key := fmt.Sprint(base, base.With, base.Cross, base.Packages, base.Asked, platforms.FormatAll(platform))
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if found := b.found[key]; found != nil {
-		return found, nil
+	found := b.found[key]
+	if found == nil {
+		found = &loading{}
+		b.found[key] = found
 	}
-	found, err := b.load(ctx, base, platform)
-	if err != nil {
-		return nil, err
-	}
-	b.found[key] = found
-	return found, nil
+	b.mu.Unlock()
+	found.once.Do(func() {
+		found.base, found.err = b.load(ctx, base, platform)
+		if found.err == nil {
+			found.base, found.err = b.catalog.WithPackages(ctx, found.base, base, platform)
+		}
+	})
+	return found.base, found.err
 }
 
+// load returns a base with its sets, without packages.
 func (b *bases) load(ctx context.Context, base plan.Base, platform ocispecs.Platform) (*birdllb.Base, error) {
 	found, err := b.replaced(ctx, base, platform)
 	if err != nil {

@@ -112,24 +112,27 @@ func (b *build) locate(path string) llb.ConstraintsOpt {
 // warn sends the warnings to the client.
 func (b *build) warn(ctx context.Context) {
 	for _, p := range b.problems.Sorted() {
-		if p.Severity != spec.Warning {
-			continue
+		if p.Severity == spec.Warning {
+			b.warnOf(ctx, p)
 		}
-		opts := gwclient.WarnOpts{}
-		if p.File == "" && p.Range.Start.Line > 0 {
-			opts.Range = []*pb.Range{protoRange(p.Range)}
-		}
-		for _, line := range strings.Split(p.Hint, "\n") {
-			if line != "" {
-				opts.Detail = append(opts.Detail, []byte(line))
-			}
-		}
-		msg := p.Message
-		if p.File != "" {
-			msg = p.File + ": " + msg
-		}
-		b.source.Warn(ctx, msg, opts)
 	}
+}
+
+func (b *build) warnOf(ctx context.Context, p spec.Problem) {
+	opts := gwclient.WarnOpts{}
+	if p.File == "" && p.Range.Start.Line > 0 {
+		opts.Range = []*pb.Range{protoRange(p.Range)}
+	}
+	for _, line := range strings.Split(p.Hint, "\n") {
+		if line != "" {
+			opts.Detail = append(opts.Detail, []byte(line))
+		}
+	}
+	msg := p.Message
+	if p.File != "" {
+		msg = p.File + ": " + msg
+	}
+	b.source.Warn(ctx, msg, opts)
 }
 
 // stepError says which step failed, in the descriptor's terms. The error it

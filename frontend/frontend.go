@@ -263,7 +263,7 @@ func (b *build) checkTarget(p *plan.Plan) error {
 func (b *build) platform(ctx context.Context, p *plan.Plan, o birdllb.Options) (*dockerui.BuildResult, error) {
 	g, err := birdllb.Convert(ctx, p, o)
 	if err != nil {
-		return nil, err
+		return nil, b.packageProblems(err)
 	}
 	out := &dockerui.BuildResult{Epoch: &b.epoch}
 	if b.target != "" {
@@ -349,7 +349,7 @@ func (b *build) options(ctx context.Context) (birdllb.Options, error) {
 	if o.Steps, err = b.Steps(ctx, b.client, o.Build); err != nil {
 		return o, err
 	}
-	o.Bases, err = b.bases(o)
+	o.Bases, err = b.bases(ctx, o)
 	return o, err
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/birdhouse-build/birdhouse/catalog"
 	"github.com/birdhouse-build/birdhouse/image/note"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/steps/resolve"
 )
 
 // Catalog makes base images inside the build's own graph: packages fetched by
@@ -30,8 +31,17 @@ type Catalog struct {
 	Mirror  catalog.Mirror
 	// Locations are where archives are fetched that are no Debian packages.
 	Locations catalog.Locations
+	// Read builds what has to be known before the graph is complete: which
+	// packages a descriptor's need.
+	Read ReadFunc
+	// Chosen is told of choices between packages that the key asked of the
+	// descriptor brought; may be nil.
+	Chosen func(asked string, choice resolve.Choice)
 	// Options are those of the build; Bases, Source and Target are not used.
 	Options
+
+	// asked is the descriptor's key that operations are for.
+	asked string
 }
 
 // Base implements Bases. Packages are unpacked on the build platform, for any
@@ -78,7 +88,7 @@ func (c *Catalog) layers(ref string, layers []catalog.Layer) (llb.State, error) 
 
 // constraints are the options of an operation that makes a base.
 func (c *Catalog) constraints(name string, more ...llb.ConstraintsOpt) []llb.ConstraintsOpt {
-	return append(c.Options.constraints("base", "", name, ""), more...)
+	return append(c.Options.constraints("base", c.asked, name, ""), more...)
 }
 
 func (c *Catalog) layer(ref string, l catalog.Layer) (llb.State, error) {

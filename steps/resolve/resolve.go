@@ -41,6 +41,9 @@ type Spec struct {
 	Target *Machine `json:"target,omitempty"`
 	// Without are names of packages that are left out though others need them.
 	Without []string `json:"without,omitempty"`
+	// Prefer says which real package stands for a virtual one that several
+	// provide; of others it is the one with the highest priority.
+	Prefer map[string]string `json:"prefer,omitempty"`
 }
 
 // Machine has what there is for an architecture.
@@ -148,6 +151,7 @@ func Resolve(spec Spec) (*Result, error) {
 		return nil, err
 	}
 	var found finding
+	query := debian.Query{Without: spec.Without, Prefer: spec.Prefer, Choose: true}
 	names := spec.Names
 	if spec.Target != nil {
 		libraries, haveLibraries, err := spec.Target.read()
@@ -157,10 +161,13 @@ func Resolve(spec Spec) (*Result, error) {
 		// What only this machine has is a tool.
 		onlyHere := func(name string) bool { return !libraries.Has(name) && index.Has(name) }
 		names = slices.DeleteFunc(slices.Clone(spec.Names), onlyHere)
-		tools := found.add(libraries, debian.Query{Names: names, Have: haveLibraries, Without: spec.Without, Choose: true, Cross: true}, names)
+		cross := query
+		cross.Names, cross.Have, cross.Cross = names, haveLibraries, true
+		tools := found.add(libraries, cross, names)
 		names = append(slices.DeleteFunc(slices.Clone(spec.Names), func(name string) bool { return !onlyHere(name) }), tools...)
 	}
-	found.add(index, debian.Query{Names: names, Have: have, Without: spec.Without, Choose: true}, spec.Names)
+	query.Names, query.Have = names, have
+	found.add(index, query, spec.Names)
 	return found.result(), nil
 }
 
