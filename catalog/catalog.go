@@ -143,12 +143,16 @@ type Catalog struct {
 
 // Default returns the catalog that is built in.
 func Default() (*Catalog, error) {
-	lock, err := ParseLock("catalog.lock", lockFile)
+	lock, err := BuiltInLock()
 	if err != nil {
 		return nil, err
 	}
 	return fromLock(lock)
 }
+
+// BuiltInLock returns the lock that is built in, whether or not it fits the
+// definitions.
+func BuiltInLock() (*Lock, error) { return ParseLock("catalog.lock", lockFile) }
 
 // Open returns the built-in definitions with the lock in a file.
 func Open(lockPath string) (*Catalog, error) {

@@ -136,7 +136,15 @@ func newCatalogUpdateCommand() *cobra.Command {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
 			defer func() { err = failure.Cause(ctx, err) }()
-			lock, changes, err := update.Run(ctx, update.Options{Mirror: m, Previous: previous})
+			locations, err := catalog.MachineLocations(ctx)
+			if err != nil {
+				return err
+			}
+			known, err := catalog.BuiltInLock()
+			if err != nil {
+				return err
+			}
+			lock, changes, err := update.Run(ctx, update.Options{Mirror: m, Previous: previous, Locations: locations, Known: known})
 			if err != nil {
 				return err
 			}
