@@ -13,7 +13,8 @@ import (
 type Changes struct {
 	// From and To are the locks' times; From is zero where there was no lock.
 	From, To time.Time
-	// Packages are sorted by suite, layer and name.
+	// Packages are sorted by suite, layer and name; after them come archives, in
+	// the layer of their own name and, as the suite, the version of the image.
 	Packages []Change
 }
 
@@ -48,7 +49,31 @@ func Compare(from, to *Lock) Changes {
 			c.Packages = append(c.Packages, merge(found, suite, layer)...)
 		}
 	}
+	for _, name := range union(from.Archives, to.Archives) {
+		a, b := from.Archives[name], to.Archives[name]
+		for _, version := range union(a, b) {
+			c.Packages = append(c.Packages, merge(compareArchives(name, a[version], b[version]), version, name)...)
+		}
+	}
 	return c
+}
+
+// compareArchives returns what changed of something that is no Debian package.
+func compareArchives(name string, a, b LockedArchive) []Change {
+	var out []Change
+	for _, arch := range union(a.Files, b.Files) {
+		ch := Change{Name: name, Architectures: []string{arch}}
+		if len(a.Files[arch]) > 0 {
+			ch.Old = a.Version
+		}
+		if len(b.Files[arch]) > 0 {
+			ch.New = b.Version
+		}
+		if ch.Old != ch.New || !slices.Equal(a.Files[arch], b.Files[arch]) {
+			out = append(out, ch)
+		}
+	}
+	return out
 }
 
 func compareLists(a, b []LockedPackage, arch string) []Change {

@@ -137,6 +137,19 @@ func TestChanges(t *testing.T) {
 		"static:7  zones   amd64 arm64    2026f-0+deb7u1 -> 2026g-0+deb7u1\n"+
 		"3 changed, 1 added, 1 removed; from 2026-11-20 to 2026-11-27\n", catalog.Compare(from, to).Text())
 
+	release := func(v, digest string) map[string]map[string]catalog.LockedArchive {
+		files := []catalog.ArchiveFile{{Location: "npm", Path: v + ".tgz", Digest: digest, Size: 1}}
+		return map[string]map[string]catalog.LockedArchive{"node": {"24": {Version: v, Files: map[string][]catalog.ArchiveFile{"amd64": files, "arm64": files}}}}
+	}
+	was, is := smallLock(), smallLock()
+	was.Archives, is.Archives = release("24.20.0", "a"), release("24.21.0", "b")
+	require.Equal(t, "node:24  node  amd64 arm64    24.20.0 -> 24.21.0\n1 changed, 0 added, 0 removed; from 2026-11-20 to 2026-11-20\n",
+		catalog.Compare(was, is).Text())
+	is.Archives = release("24.20.0", "b")
+	require.Contains(t, catalog.Compare(was, is).Text(), "24.20.0 (another file)")
+	is.Archives = release("24.20.0", "a")
+	require.True(t, catalog.Compare(was, is).Empty())
+
 	first := catalog.Compare(nil, from)
 	require.Contains(t, first.Text(), "static:7  zones         amd64 arm64  + 2026f-0+deb7u1\n")
 	require.Contains(t, first.Text(), "added, 0 removed; to 2026-11-20\n")
