@@ -22,11 +22,12 @@ BIN := .tools/bin
 STEPS := $(ARCHES:%=steps/embedded/bin/steps_linux_%)
 FRONTENDS := $(ARCHES:%=dist/linux_%/frontend)
 FRONTEND_STEPS := $(ARCHES:%=dist/linux_%/steps)
-DIST := dist/birdhouse $(FRONTENDS) $(FRONTEND_STEPS)
+FRONTEND_SOURCE := cmd/birdhouse/internal/publish/source/frontend.tar.gz
+DIST := dist/birdhouse $(FRONTENDS) $(FRONTEND_STEPS) dist/catalog.lock
 
 # What is compiled: every file that is no test, embedded ones included.
 sources = $(shell find $(1) -type f -not -name '*_test.go' -not -path '*/testdata/*' \
-	-not -path 'steps/embedded/bin/*' 2>/dev/null)
+	-not -path 'steps/embedded/bin/*' -not -path '$(FRONTEND_SOURCE)' 2>/dev/null)
 PACKAGES := catalog cmd container engine frontend image internal langs llb steps
 SOURCES := go.mod go.sum $(call sources,$(PACKAGES))
 
@@ -58,7 +59,20 @@ dist/linux_%/steps: steps/embedded/bin/steps_linux_%
 dist/linux_%/frontend: $(SOURCES) dist/version
 	GOOS=linux GOARCH=$* go build -ldflags '$(LDFLAGS) -X main.version=$(VERSION)' -o $@ ./cmd/frontend
 
-dist/birdhouse: $(SOURCES) $(STEPS) dist/version
+dist/catalog.lock: catalog/catalog.lock
+	@mkdir -p $(@D)
+	cp $< $@
+
+# What the frontend is built from, for a command that builds it where there is no
+# source: this module's files of its packages, whatever the architecture.
+$(FRONTEND_SOURCE): $(SOURCES) birdhouse.yaml
+	@{ printf '%s\n' go.mod go.sum birdhouse.yaml; \
+		for arch in $(ARCHES); do GOOS=linux GOARCH=$$arch go list -deps -f '{{with .Module}}{{if .Main}}{{range $$.GoFiles}}{{$$.Dir}}/{{.}}{{"\n"}}{{end}}{{range $$.SFiles}}{{$$.Dir}}/{{.}}{{"\n"}}{{end}}{{range $$.EmbedFiles}}{{$$.Dir}}/{{.}}{{"\n"}}{{end}}{{end}}{{end}}' ./cmd/frontend; done \
+		| sed -n 's|^$(CURDIR)/||p' | LC_ALL=C sort -u; } \
+		| tar --create --format=ustar --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0644 --files-from=- | gzip -n -9 > $@.new
+	@mv $@.new $@
+
+dist/birdhouse: $(SOURCES) $(STEPS) $(FRONTEND_SOURCE) dist/version
 	go build -ldflags '$(LDFLAGS) -X main.version=$(VERSION)' -o $@ ./cmd/birdhouse
 
 # For example: make frontend-image IMAGE=localhost:5000/birdhouse:1 BUILDKIT_HOST=unix:///run/buildkit/buildkitd.sock

@@ -22,7 +22,8 @@ func newCatalogCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCatalogListCommand(), newCatalogUpdateCommand(), newCatalogMirrorCommand())
+	cmd.AddCommand(newCatalogListCommand(), newCatalogUpdateCommand(), newCatalogMirrorCommand(),
+		newCatalogPublishCommand(), newCatalogVerifyCommand())
 	return cmd
 }
 

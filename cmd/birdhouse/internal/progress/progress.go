@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/containerd/console"
@@ -45,6 +46,7 @@ type Display struct {
 	build    chan *client.SolveStatus
 	messages chan *client.SolveStatus
 	done     chan struct{}
+	parts    sync.WaitGroup
 	warnings []client.VertexWarning
 	err      error
 }
@@ -87,6 +89,33 @@ func Start(out *os.File, mode progressui.DisplayMode) (*Display, error) {
 
 // Status is what client.Build sends to, and closes.
 func (d *Display) Status() chan *client.SolveStatus { return d.build }
+
+// Part is Status for one of several builds that are shown together, by a name that
+// is put where BuildKit's own steps, which every build has, would not tell. Finish ends
+// them.
+func (d *Display) Part(name string) chan *client.SolveStatus {
+	part := make(chan *client.SolveStatus)
+	d.parts.Go(func() {
+		for s := range part {
+			for _, v := range s.Vertexes {
+				if strings.HasPrefix(v.Name, "exporting ") {
+					v.Name = "[" + name + "] " + v.Name
+				}
+			}
+			select {
+			case d.messages <- s:
+			case <-d.done:
+			}
+		}
+	})
+	return part
+}
+
+// Finish waits for the parts to end, after which Wait returns.
+func (d *Display) Finish() {
+	d.parts.Wait()
+	close(d.build)
+}
 
 // Wait returns the build's warnings when all has been shown.
 func (d *Display) Wait() ([]client.VertexWarning, error) {

@@ -116,6 +116,22 @@ func New(ctx context.Context, f Flags, in Inputs) (*Request, error) {
 	return r, nil
 }
 
+// Plain makes the options of a solve that has no project and no descriptor, with
+// what this machine has for it: arguments, secrets, credentials.
+func Plain(f Flags, in Inputs) (client.SolveOpt, error) {
+	r := &Request{Outputs: &Outputs{}, Solve: client.SolveOpt{
+		FrontendAttrs: map[string]string{},
+		LocalMounts:   map[string]fsutil.FS{in.StepsName: in.Steps},
+		OCIStores:     map[string]content.Store{},
+	}}
+	for _, step := range []func(Flags, Inputs) error{r.options, r.arguments, r.caches, r.session} {
+		if err := step(f, in); err != nil {
+			return client.SolveOpt{}, err
+		}
+	}
+	return r.Solve, nil
+}
+
 // descriptor reads a descriptor that is no file: from standard input or a URL.
 func (r *Request) descriptor(ctx context.Context, f Flags, in Inputs) error {
 	var file *descriptor.File
