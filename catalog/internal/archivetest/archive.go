@@ -39,6 +39,8 @@ type Package struct {
 	Control []string
 	// Files are the content by path.
 	Files map[string]string
+	// Tar is the package's data.tar in place of Files, for what no packer makes.
+	Tar []byte
 }
 
 // Suite is a suite of an archive, with what its Release file says.
@@ -250,7 +252,11 @@ func (p Package) control() string {
 func (p Package) Deb(t testing.TB) []byte {
 	t.Helper()
 	_, control := pack(t, ".gz", tarOf(t, map[string]string{"control": p.control() + "Description: a package\n"}))
-	_, data := pack(t, ".xz", tarOf(t, p.Files))
+	content := p.Tar
+	if content == nil {
+		content = tarOf(t, p.Files)
+	}
+	_, data := pack(t, ".xz", content)
 	var b bytes.Buffer
 	b.WriteString("!<arch>\n")
 	for _, m := range []struct {
