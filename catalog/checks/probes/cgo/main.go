@@ -39,11 +39,11 @@ func run() error {
 	resolver := net.Resolver{PreferGo: false}
 	addrs, err := resolver.LookupHost(context.Background(), "localhost")
 	if err != nil || !slices.Contains(addrs, "127.0.0.1") {
-		return fmt.Errorf("localhost is %v, %w", addrs, err)
+		return fmt.Errorf("localhost is %v, %v", addrs, err)
 	}
 	u, err := user.LookupId("65532")
 	if err != nil || u.Username != "nonroot" {
-		return fmt.Errorf("the user 65532 is %+v, %w", u, err)
+		return fmt.Errorf("the user 65532 is %+v, %v", u, err)
 	}
 	return nil
 }
