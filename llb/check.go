@@ -89,9 +89,14 @@ func (c *Catalog) started(ctx context.Context, rules *checks.Checks, b plan.Base
 	if err != nil {
 		return nil, "", err
 	}
+	env := slices.Clone(base.Config.Config.Env)
+	for _, e := range expandProbe(p.Env, b.Version) {
+		name, value, _ := strings.Cut(e, "=")
+		env = setEnv(env, name, value)
+	}
 	st, err := c.start(base.State, start{
 		spec: smoke.Spec{
-			Args: expandProbe(p.Args, b.Version), Env: append(slices.Clone(base.Config.Config.Env), expandProbe(p.Env, b.Version)...), Dir: "/",
+			Args: expandProbe(p.Args, b.Version), Env: env, Dir: "/",
 			Output: checks.Success, TimeoutSeconds: 120,
 		},
 		user:    "65532",
