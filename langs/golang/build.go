@@ -31,6 +31,9 @@ const (
 	// proxyCache keeps downloaded modules between builds, in the layout of a
 	// module proxy.
 	proxyCache = "/var/cache/go-mod"
+	// privateCache does so for a project with private modules alone: who builds
+	// another has perhaps no right to see them.
+	privateCache = "/var/cache/go-mod-private"
 	outDir     = "/out"
 	runRoot    = "/run-root"
 	// Not below /run/birdhouse, which is the steps program's and read-only.
@@ -232,6 +235,12 @@ func (b *builder) deps() plan.Stage {
 			user[k] = v
 		}
 	}
+	proxies, save := "file://"+proxyCache+",", proxyCache
+	caches := []plan.Mount{{Kind: plan.MountCache, Target: proxyCache, CacheID: "birdhouse-go-mod"}}
+	if b.private() {
+		proxies, save = proxies+"file://"+privateCache+",", privateCache
+		caches = append(caches, plan.Mount{Kind: plan.MountCache, Target: privateCache, CacheID: "birdhouse-go-mod-private-" + b.modules[0].path()})
+	}
 	step := plan.Step{
 		Name: "go mod download",
 		Args: []string{
@@ -239,8 +248,8 @@ func (b *builder) deps() plan.Stage {
 			// What one build downloaded, the next takes from the cache: it is the
 			// first module proxy, before those that the user or Go names.
 			"--ask", "GOPROXY=go env GOPROXY",
-			"--prepend", "GOPROXY=file://" + proxyCache + ",",
-			"--save", moduleCache + "/cache/download=" + proxyCache,
+			"--prepend", "GOPROXY=" + proxies,
+			"--save", moduleCache + "/cache/download=" + save,
 			// The archives are in the cache, their content is unpacked: the layer
 			// needs neither them nor clones of repositories.
 			"--remove", moduleCache + "/cache=vcs",
@@ -251,11 +260,10 @@ func (b *builder) deps() plan.Stage {
 		Env:     appendEnv(env, user),
 		Dir:     b.workDir(),
 		Network: true,
-		Mounts: append([]plan.Mount{
+		Mounts: slices.Concat([]plan.Mount{
 			{Kind: plan.MountSource, Target: sourceDir, Include: b.moduleFiles()},
 			{Kind: plan.MountOutput, Target: moduleCache},
-			{Kind: plan.MountCache, Target: proxyCache, CacheID: "birdhouse-go-mod"},
-		}, b.downloadMounts()...),
+		}, caches, b.downloadMounts()),
 		Hint: "a module that is not public needs its host in build.env.GOPRIVATE, and the secret netrc or ssh: true; a proxy of your own is set with GOPROXY",
 	}
 	base := b.toolBase()

@@ -308,6 +308,39 @@ func TestPrivateModules(t *testing.T) {
 	require.Contains(t, planFor(t, "language: go\nssh: true\n", project, "").text, "warning: ssh: without GOPRIVATE")
 }
 
+// What a project with private modules downloads, no other project's build finds;
+// public modules that others downloaded are not downloaded again.
+func TestPrivateModulesAreKeptApart(t *testing.T) {
+	project := files("go.mod", gomod("go 1.25\n\nrequire git.example.test/team/lib v1.0.0"), "go.sum", "", "main.go", program)
+	caches := func(descriptor string) (ids map[string]string, saved, proxies string) {
+		step := stage(t, planFor(t, "language: go\n"+descriptor, project, "").plan, "deps").Steps[0]
+		ids = map[string]string{}
+		for _, m := range step.Mounts {
+			if m.Kind == plan.MountCache {
+				ids[m.Target] = m.CacheID
+			}
+		}
+		for i, arg := range step.Args {
+			switch arg {
+			case "--save":
+				_, saved, _ = strings.Cut(step.Args[i+1], "=")
+			case "--prepend":
+				proxies = step.Args[i+1]
+			}
+		}
+		return ids, saved, proxies
+	}
+	ids, saved, _ := caches("")
+	require.Equal(t, map[string]string{"/var/cache/go-mod": "birdhouse-go-mod"}, ids)
+	require.Equal(t, "/var/cache/go-mod", saved)
+	for _, descriptor := range []string{"secrets: [netrc]\n", "build: {env: {GOPRIVATE: git.example.test}}\n", "ssh: true\nbuild: {env: {GOPRIVATE: git.example.test}}\n"} {
+		ids, saved, proxies := caches(descriptor)
+		require.Equal(t, "birdhouse-go-mod", ids["/var/cache/go-mod"])
+		require.Equal(t, "birdhouse-go-mod-private-example.test/app", ids[saved], descriptor)
+		require.Equal(t, "GOPROXY=file:///var/cache/go-mod,file:///var/cache/go-mod-private,", proxies)
+	}
+}
+
 func TestWorkspaceMember(t *testing.T) {
 	project := files(
 		"go.work", "go 1.25\n\nuse ./api\nuse ./lib\n",
