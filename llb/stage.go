@@ -71,12 +71,18 @@ func (g *graph) stage(ctx context.Context, s plan.Stage) error {
 
 // step adds one command to root and its results to outputs.
 func (g *graph) step(ctx context.Context, stage string, s plan.Step, name string, root llb.State, outputs map[string]llb.State, gate bool) (llb.State, error) {
+	env, particular := g.env(s)
+	var named []string
+	for _, e := range particular {
+		named = append(named, "${"+e.Name+"}", e.Value)
+	}
+	byName := strings.NewReplacer(named...)
 	args := make([]string, 0, len(s.Args))
 	for _, a := range s.Args {
-		args = append(args, g.expand.Replace(a))
+		args = append(args, g.expand.Replace(byName.Replace(a)))
 	}
 	opts := []llb.RunOption{llb.Args(args), llb.Dir(s.Dir)}
-	for _, e := range g.env(s) {
+	for _, e := range env {
 		opts = append(opts, llb.AddEnv(e.Name, g.expand.Replace(e.Value)))
 	}
 	if slices.Contains(args, plan.StepsProgram) {
@@ -114,9 +120,9 @@ func (g *graph) step(ctx context.Context, stage string, s plan.Step, name string
 	return run.Root(), nil
 }
 
-// env are the step's variables for the target platform.
-func (g *graph) env(s plan.Step) []plan.Env {
-	env := slices.Clone(s.Env)
+// env are the step's variables for the target platform, and those among them that
+// are for this platform in particular.
+func (g *graph) env(s plan.Step) (all, particular []plan.Env) {
 	arch, variant := g.Target.Architecture, g.Target.Variant
 	keys := []string{arch}
 	if variant != "" {
@@ -126,9 +132,9 @@ func (g *graph) env(s plan.Step) []plan.Env {
 		keys = append(keys, arch+"@"+g.Build.Architecture)
 	}
 	for _, k := range keys {
-		env = append(env, s.PlatformEnv[k]...)
+		particular = append(particular, s.PlatformEnv[k]...)
 	}
-	return env
+	return slices.Concat(s.Env, particular), particular
 }
 
 // steps mounts the steps program.

@@ -43,7 +43,7 @@ func main() {
 const usage = `steps runs inside builds:
 
   steps layer SPEC OUT
-  steps exec [--ask NAME=COMMAND]... [--prepend NAME=PREFIX]... [--before JSON]... [--save SRC=DST]... [--collect JSON]... [--remove DIR=GLOB]... [--normalize DIR]... [--message TEXT] -- COMMAND [ARGS]
+  steps exec [--ask NAME=COMMAND]... [--prepend NAME=PREFIX]... [--before JSON]... [--save SRC=DST]... [--mkdir DIR]... [--collect JSON]... [--remove DIR=GLOB]... [--normalize DIR]... [--message TEXT] -- COMMAND [ARGS]
   steps check --root ROOT SPEC
   steps libcheck --root ROOT FILE|DIR...
   steps resolve SPEC OUT
@@ -236,6 +236,10 @@ func runExec(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		c, err := exec.ParseCommand(s)
 		o.Before = append(o.Before, c)
 		return err
+	})
+	flags.Func("mkdir", "", func(dir string) error {
+		o.Mkdir = append(o.Mkdir, dir)
+		return nil
 	})
 	flags.Func("collect", "", func(s string) error {
 		c, err := exec.ParseCollection(s)

@@ -110,8 +110,9 @@ type Step struct {
 	// Args is the command; no shell is involved.
 	Args []string `json:"args"`
 	Env  []Env    `json:"env,omitempty"`
-	// PlatformEnv adds variables for some target platforms, by "arch/variant":
-	// {"arm/v7": [{GOARM 7}]}.
+	// PlatformEnv adds variables for some target platforms, by "arch/variant", or by
+	// "arch@arch" of target and build machine: {"arm/v7": [{GOARM 7}]}. Args may name
+	// them as ${NAME}.
 	PlatformEnv map[string][]Env `json:"platformEnv,omitempty"`
 	Dir         string           `json:"dir"`
 	// Network is false for a step that runs with no network but loopback.

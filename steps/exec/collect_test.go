@@ -82,6 +82,22 @@ func TestCollectRefuses(t *testing.T) {
 	}
 }
 
+func TestMkdir(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "there/file")
+	o := command(t, "print")
+	o.Mkdir = []string{dir + "/there", dir + "/new/below"}
+	if err := Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(dir + "/new/below"); err != nil || !info.IsDir() {
+		t.Error(info, err)
+	}
+	if got := files(t, dir); len(got) != 1 || got[0] != "there/file" {
+		t.Error(got)
+	}
+}
+
 func TestBefore(t *testing.T) {
 	o := command(t, "print", "ANSWER=x")
 	o.Before = []Command{{Args: o.Args}, {Dir: t.TempDir(), Args: o.Args}}

@@ -36,7 +36,9 @@ type Options struct {
 	Prepend []Pair
 	// Save copies the files below Key that are missing below Value.
 	Save []Pair
-	// Collect copies what the commands wrote, after Save.
+	// Mkdir are directories to make where the commands made none, after Save.
+	Mkdir []string
+	// Collect copies what the commands wrote, after Mkdir.
 	Collect []Collection
 	// Remove deletes what matches, after Collect.
 	Remove []Removal
@@ -119,6 +121,11 @@ func Run(ctx context.Context, o Options) error {
 	for _, s := range o.Save {
 		if err := save(s.Key, s.Value); err != nil {
 			return fmt.Errorf("saving %s to %s: %w", s.Key, s.Value, err)
+		}
+	}
+	for _, dir := range o.Mkdir {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
 		}
 	}
 	for _, c := range o.Collect {
