@@ -80,7 +80,7 @@ func (b *build) definitions(o birdllb.Options) (*birdllb.Catalog, error) {
 
 // Base implements llb.Bases.
 func (b *bases) Base(ctx context.Context, base plan.Base, platform ocispecs.Platform) (*birdllb.Base, error) {
-	key := fmt.Sprint(base, base.With, base.Cross, base.Packages, base.Asked, platforms.FormatAll(platform))
+	key := fmt.Sprint(base, base.With, base.Packages, base.Asked, platforms.FormatAll(platform))
 	b.mu.Lock()
 	found := b.found[key]
 	if found == nil {

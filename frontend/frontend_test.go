@@ -21,6 +21,8 @@ import (
 	gwpb "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/apicaps"
+	capspb "github.com/moby/buildkit/util/apicaps/pb"
 	"github.com/moby/buildkit/util/grpcerrors"
 	"github.com/moby/patternmatcher"
 	digest "github.com/opencontainers/go-digest"
@@ -29,6 +31,7 @@ import (
 
 	"github.com/birdhouse-build/birdhouse/catalog"
 	"github.com/birdhouse-build/birdhouse/frontend"
+	"github.com/birdhouse-build/birdhouse/steps/resolve"
 )
 
 // fake is a gateway client over a project in memory. Graphs that have an exec
@@ -42,6 +45,11 @@ type fake struct {
 	// registry has the configurations of images by their names.
 	registry map[string]string
 
+	// answers are what steps that look for packages give, by a part of their name.
+	answers map[string]string
+	// without are capabilities that the server lacks.
+	without []apicaps.CapID
+
 	mu       sync.Mutex
 	solved   []*pb.Definition
 	warnings []string
@@ -51,7 +59,7 @@ func (f *fake) BuildOpts() gwclient.BuildOpts {
 	return gwclient.BuildOpts{
 		Opts:      f.opts,
 		SessionID: "session",
-		LLBCaps:   pb.Caps.CapSet(pb.Caps.All()),
+		LLBCaps:   pb.Caps.CapSet(slices.DeleteFunc(pb.Caps.All(), func(c *capspb.APICap) bool { return slices.Contains(f.without, apicaps.CapID(c.ID)) })),
 		Caps:      gwpb.Caps.CapSet(gwpb.Caps.All()),
 		Workers:   []gwclient.WorkerInfo{{Platforms: []ocispecs.Platform{{OS: "linux", Architecture: "amd64"}}}},
 	}
@@ -99,6 +107,11 @@ func (f *fake) Solve(ctx context.Context, req gwclient.SolveRequest) (*gwclient.
 				return nil, fmt.Errorf("%s has %d places in the descriptor", description["birdhouse.step"], len(places))
 			}
 			return nil, sent(ctx, &errdefs.SolveError{Solve: &errdefs.Solve{Description: description}, Err: f.why})
+		}
+		for part, answer := range f.answers {
+			if strings.Contains(description["birdhouse.step"], part) {
+				ref.files = fstest.MapFS{resolve.Answer: &fstest.MapFile{Data: []byte(answer)}}
+			}
 		}
 		s := op.GetSource()
 		if s == nil || !strings.HasPrefix(s.Identifier, "local://") {

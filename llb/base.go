@@ -99,7 +99,7 @@ func (c *Catalog) layer(ref string, l catalog.Layer) (llb.State, error) {
 		return c.made(ref, l)
 	}
 	const specDir, packages, out = "/run/birdhouse-layer", "/run/birdhouse-packages", "/out"
-	group := llb.ProgressGroup("birdhouse-"+shortHash([]string{l.Name, architecture(l)}), "[base "+ref+"] fetch the packages of "+l.Name, true)
+	group := llb.ProgressGroup("birdhouse-"+shortHash([]string{l.Name, architecture(l)}), "[base "+ref+"] fetch the layer "+l.Name, true)
 
 	spec := l.Spec
 	spec.Packages = append(spec.Packages[:0:0], spec.Packages...)

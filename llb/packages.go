@@ -175,7 +175,11 @@ func (c *Catalog) resolve(ctx context.Context, b plan.Base, img *catalog.Image, 
 		llb.AddMount(path.Dir(plan.StepsProgram), c.Steps, llb.Readonly),
 		llb.AddMount(specDir, specState, llb.Readonly),
 	}, mounts...)
-	for _, co := range c.constraints(fmt.Sprintf("[base %s] find the packages that %s need", img.Ref, strings.Join(b.Packages, ", "))) {
+	name := fmt.Sprintf("[base %s] find the packages for %s", img.Ref, strings.Join(b.Packages, ", "))
+	if target != "" {
+		name += " (libraries for " + target + ")"
+	}
+	for _, co := range c.constraints(name) {
 		opts = append(opts, co)
 	}
 	data, err := c.Read(ctx, llb.Scratch().Run(opts...).AddMount(out, llb.Scratch()), resolve.Answer, maxAnswer)

@@ -32,7 +32,11 @@ func (ix *Index) nearest(name string) []string {
 		distance := levenshtein.Distance(name, candidate, nil)
 		part := strings.Contains(candidate, name) || len(candidate) > 3 && strings.HasPrefix(name, candidate)
 		// Three letters wrong of six is another word.
-		if distance <= min(2, len(name)/3) || part && distance <= 8 {
+		switch {
+		case part && distance <= 8:
+			// More of the same name is nearer than other letters.
+			all = append(all, near{candidate, (distance + 1) / 2})
+		case distance <= min(2, len(name)/3):
 			all = append(all, near{candidate, distance})
 		}
 	}
