@@ -4,9 +4,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/moby/buildkit/frontend/gateway/grpcclient"
@@ -17,8 +15,8 @@ import (
 	"github.com/birdhouse-build/birdhouse/frontend"
 )
 
-// lockPath is the catalog's lock in the frontend image; it takes the place of
-// the lock that the program was built with.
+// lockPath is the catalog's lock in the frontend image. The one that is built into
+// other programs is not in this one.
 const lockPath = "/catalog.lock"
 
 func main() {
@@ -29,18 +27,10 @@ func main() {
 }
 
 func run() error {
-	c, err := openCatalog()
+	c, err := catalog.Open(lockPath)
 	if err != nil {
 		return err
 	}
 	f := frontend.New(frontend.Options{Catalog: c, Steps: frontend.StepsFromFrontendImage})
 	return grpcclient.RunFromEnvironment(appcontext.Context(), f.Build)
-}
-
-func openCatalog() (*catalog.Catalog, error) {
-	c, err := catalog.Open(lockPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		return catalog.Default()
-	}
-	return c, err
 }

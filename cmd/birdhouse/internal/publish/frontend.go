@@ -125,7 +125,7 @@ func writeSource(dir string, lock *catalog.Lock) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, "catalog", "catalog.lock"), bytes.NewReader(text), 0o644)
+	return writeFile(filepath.Join(dir, "dist", "catalog.lock"), bytes.NewReader(text), 0o644)
 }
 
 // unpack writes the regular files of an archive below dir.
