@@ -12,24 +12,26 @@ import (
 // Changes are the differences between two locks.
 type Changes struct {
 	// From and To are the locks' times; From is zero where there was no lock.
-	From, To time.Time
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
 	// Packages are sorted by suite, layer and name; after them come archives, in
 	// the layer of their own name and, as the suite, the version of the image.
-	Packages []Change
+	Packages []Change `json:"packages"`
 }
 
 // Change is one package of a layer that came, went or changed, on the
 // architectures named.
 type Change struct {
-	Suite         string
-	Layer         string
-	Name          string
-	Architectures []string
+	Suite         string   `json:"suite"`
+	Layer         string   `json:"layer"`
+	Name          string   `json:"name"`
+	Architectures []string `json:"architectures"`
 	// Old and New are versions; "" for a package that was or is not there. They
 	// are equal when only the file changed.
-	Old, New string
+	Old string `json:"old"`
+	New string `json:"new"`
 	// NeededBy are the packages of the layer that depend on a new one.
-	NeededBy []string
+	NeededBy []string `json:"neededBy,omitempty"`
 }
 
 // Compare returns what changed from one lock, which may be nil, to another.

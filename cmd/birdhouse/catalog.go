@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"strings"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,18 +22,51 @@ func newCatalogCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCatalogListCommand(), newCatalogUpdateCommand(), newCatalogMirrorCommand(),
-		newCatalogPublishCommand(), newCatalogVerifyCommand())
+	cmd.AddCommand(newCatalogListCommand(), newCatalogDiffCommand(), newCatalogUpdateCommand(),
+		newCatalogPublishCommand(), newCatalogVerifyCommand(), newCatalogMeasureCommand(), newCatalogMirrorCommand())
 	return cmd
 }
 
-func newCatalogListCommand() *cobra.Command {
-	var lock, format string
-	var packages bool
+func newCatalogUpdateCommand() *cobra.Command {
+	var mirror, format string
 	cmd := &cobra.Command{
-		Use:   "list [IMAGE]...",
-		Short: "List the base images, or those named, with what is in them",
+		Use:   "update LOCKFILE",
+		Short: "Lock the newest Debian packages for the base images",
+		Long: "update verifies Debian's signatures on a mirror, finds the newest version of every\n" +
+			"package of the base images, and writes the lock file. Builds use it with --catalog.",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
+			previous, err := catalog.ReadLock(args[0])
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			lock, changes, err := newLock(cmd.Context(), mirror, previous)
+			if err != nil {
+				return err
+			}
+			if previous == nil || !changes.Empty() {
+				if err := lock.Write(args[0]); err != nil {
+					return err
+				}
+			}
+			return writeChanges(cmd.OutOrStdout(), format, args[0], previous, changes)
+		},
+	}
+	cmd.Flags().StringVar(&mirror, "mirror", "", "Debian `mirror`: \"URL\" or \"URL SECURITY-URL\" (default: this machine's)")
+	registerFormat(cmd, &format)
+	return cmd
+}
+
+func newCatalogDiffCommand() *cobra.Command {
+	var mirror, format, lock string
+	cmd := &cobra.Command{
+		Use:   "diff",
+		Short: "Show what an update of the lock would change, and change nothing",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkFormat(format); err != nil {
 				return err
 			}
@@ -41,127 +74,49 @@ func newCatalogListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			images, err := catalogImages(c, args)
+			_, changes, err := newLock(cmd.Context(), mirror, c.Lock())
 			if err != nil {
 				return err
 			}
-			if format == "json" {
-				return writeJSON(cmd.OutOrStdout(), images)
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			for _, img := range images {
-				fmt.Fprintf(w, "%s\t%s\t%s\n", img.Ref, strings.Join(img.Architectures, " "), strings.Join(img.Layers, "; "))
-				if !packages {
-					continue
-				}
-				for _, p := range img.Packages {
-					fmt.Fprintf(w, "  %s\t%s\t%s\n", p.Name, p.Architecture, p.Version)
-				}
-			}
-			fmt.Fprintf(w, "Debian packages as of %s\n", c.Locked().UTC().Format(time.DateOnly))
-			return w.Flush()
+			return writeChanges(cmd.OutOrStdout(), format, cmp.Or(lock, "the lock"), c.Lock(), changes)
 		},
 	}
-	cmd.Flags().BoolVar(&packages, "packages", false, "list the Debian packages in each")
+	cmd.Flags().StringVar(&mirror, "mirror", "", "Debian `mirror`: \"URL\" or \"URL SECURITY-URL\" (default: this machine's)")
 	registerCatalog(cmd, &lock)
 	registerFormat(cmd, &format)
 	return cmd
 }
 
-// catalogImage is an entry of the list.
-type catalogImage struct {
-	Ref           string            `json:"ref"`
-	Architectures []string          `json:"architectures"`
-	Layers        []string          `json:"layers"`
-	Packages      []catalog.Package `json:"packages"`
+// newLock finds the newest packages, and what is other than in a previous lock.
+func newLock(ctx context.Context, mirror string, previous *catalog.Lock) (_ *catalog.Lock, _ catalog.Changes, err error) {
+	m, err := updateMirror(mirror)
+	if err != nil {
+		return nil, catalog.Changes{}, err
+	}
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	defer func() { err = failure.Cause(ctx, err) }()
+	locations, err := catalog.MachineLocations(ctx)
+	if err != nil {
+		return nil, catalog.Changes{}, err
+	}
+	known, err := catalog.BuiltInLock()
+	if err != nil {
+		return nil, catalog.Changes{}, err
+	}
+	return update.Run(ctx, update.Options{Mirror: m, Previous: previous, Locations: locations, Known: known})
 }
 
-// catalogImages are all images of the catalog or those whose reference or
-// repository was asked for.
-func catalogImages(c *catalog.Catalog, only []string) ([]catalogImage, error) {
-	found := map[string]bool{}
-	images := []catalogImage{}
-	for _, base := range c.Bases() {
-		ref := base.String()
-		wanted := len(only) == 0
-		for _, name := range only {
-			if name == ref || name == base.Image {
-				wanted, found[name] = true, true
-			}
-		}
-		if !wanted {
-			continue
-		}
-		entry := catalogImage{Ref: ref, Architectures: []string{}, Layers: []string{}, Packages: []catalog.Package{}}
-		for _, arch := range c.Architectures() {
-			img, err := c.Image(base, arch, arch)
-			if err != nil {
-				return nil, err
-			}
-			first := len(entry.Architectures) == 0
-			entry.Architectures = append(entry.Architectures, arch)
-			for _, l := range img.Layers {
-				if first {
-					entry.Layers = append(entry.Layers, l.Name+" ("+l.What+")")
-				}
-				entry.Packages = append(entry.Packages, l.Packages...)
-			}
-		}
-		images = append(images, entry)
+func writeChanges(out io.Writer, format, file string, previous *catalog.Lock, changes catalog.Changes) error {
+	if format == "json" {
+		return writeJSON(out, changes)
 	}
-	for _, name := range only {
-		if !found[name] {
-			return nil, fmt.Errorf("the catalog has no image %q; birdhouse catalog list names those it has", name)
-		}
+	if previous != nil && changes.Empty() {
+		_, err := fmt.Fprintf(out, "%s: nothing has changed\n", file)
+		return err
 	}
-	return images, nil
-}
-
-func newCatalogUpdateCommand() *cobra.Command {
-	var mirror string
-	cmd := &cobra.Command{
-		Use:   "update LOCKFILE",
-		Short: "Lock the newest Debian packages for the base images",
-		Long: "update verifies Debian's signatures on a mirror, finds the newest version of every\n" +
-			"package of the base images, and writes the lock file. Builds use it with --catalog.",
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			m, err := updateMirror(mirror)
-			if err != nil {
-				return err
-			}
-			previous, err := catalog.ReadLock(args[0])
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			ctx, stop := interruptible(cmd.Context())
-			defer stop()
-			defer func() { err = failure.Cause(ctx, err) }()
-			locations, err := catalog.MachineLocations(ctx)
-			if err != nil {
-				return err
-			}
-			known, err := catalog.BuiltInLock()
-			if err != nil {
-				return err
-			}
-			lock, changes, err := update.Run(ctx, update.Options{Mirror: m, Previous: previous, Locations: locations, Known: known})
-			if err != nil {
-				return err
-			}
-			if previous != nil && changes.Empty() {
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: nothing has changed\n", args[0])
-				return err
-			}
-			if err := lock.Write(args[0]); err != nil {
-				return err
-			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), changes.Text())
-			return err
-		},
-	}
-	cmd.Flags().StringVar(&mirror, "mirror", "", "Debian `mirror`: \"URL\" or \"URL SECURITY-URL\" (default: this machine's)")
-	return cmd
+	_, err := fmt.Fprint(out, changes.Text())
+	return err
 }
 
 func updateMirror(flag string) (catalog.Mirror, error) {
@@ -175,12 +130,15 @@ func updateMirror(flag string) (catalog.Mirror, error) {
 }
 
 func newCatalogMirrorCommand() *cobra.Command {
-	var lock string
+	var lock, format string
 	cmd := &cobra.Command{
 		Use:   "mirror",
 		Short: "Print where builds on this machine fetch Debian packages from",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
 			m, ok := catalog.MachineMirror()
 			if !ok {
 				c, err := openCatalog(lock)
@@ -192,10 +150,14 @@ func newCatalogMirrorCommand() *cobra.Command {
 			if err := m.Check(); err != nil {
 				return err
 			}
+			if format == "json" {
+				return writeJSON(cmd.OutOrStdout(), map[string]string{"debian": m.Debian, "debian-security": m.Security})
+			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "debian           %s\ndebian-security  %s\n", m.Debian, m.Security)
 			return err
 		},
 	}
 	registerCatalog(cmd, &lock)
+	registerFormat(cmd, &format)
 	return cmd
 }

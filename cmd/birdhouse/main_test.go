@@ -137,16 +137,23 @@ func TestVersion(t *testing.T) {
 func TestCatalogList(t *testing.T) {
 	out, errs, code := command(t, "catalog", "list", "static", "--format", "json")
 	require.Zero(t, code, errs)
-	var images []catalogImage
-	require.NoError(t, json.Unmarshal([]byte(out), &images))
-	require.NotEmpty(t, images)
-	require.Equal(t, "static:13", images[0].Ref)
-	require.Equal(t, []string{"amd64", "arm64"}, images[0].Architectures)
-	require.NotEmpty(t, images[0].Packages)
+	var list catalogList
+	require.NoError(t, json.Unmarshal([]byte(out), &list))
+	require.False(t, list.Lock.IsZero())
+	var refs []string
+	for _, img := range list.Images {
+		refs = append(refs, img.Ref)
+		require.Equal(t, []string{"amd64", "arm64"}, img.Architectures)
+		require.NotEmpty(t, img.Packages)
+		require.NotEmpty(t, img.Tags)
+	}
+	require.Contains(t, refs, "static:13")
 
 	out, errs, code = command(t, "catalog", "list", "--packages", "static:13")
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "tzdata")
+	require.Regexp(t, `\nstatic:13 +amd64 \S+ arm64 \S+ +5 +:13 :13-\d{8} +static \(CA `, out)
+	require.Regexp(t, `\nDebian packages as of \d{4}-\d\d-\d\d, `, out)
 	require.NotContains(t, out, "go:")
 
 	_, errs, code = command(t, "catalog", "list", "statik")
@@ -160,10 +167,37 @@ func TestCatalogMirror(t *testing.T) {
 	require.Zero(t, code, errs)
 	require.Equal(t, "debian           http://mirror.example.com/debian\ndebian-security  http://mirror.example.com/debian-security\n", out)
 
+	out, errs, code = command(t, "catalog", "mirror", "--format", "json")
+	require.Zero(t, code, errs)
+	require.JSONEq(t, `{"debian": "http://mirror.example.com/debian", "debian-security": "http://mirror.example.com/debian-security"}`, out)
+
 	t.Setenv("BIRDHOUSE_DEBIAN_MIRROR", "ftp://mirror.example.com")
 	_, errs, code = command(t, "catalog", "mirror")
 	require.Equal(t, 1, code)
 	require.Contains(t, errs, "not an http or https URL")
+}
+
+// What cannot be published is said before anything is built.
+func TestCatalogPublishThatIsRefused(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"publish"}, "requires at least 1 arg"},
+		{[]string{"publish", "localhost:5000/a:b"}, "REGISTRY/PREFIX"},
+		{[]string{"publish", "localhost:5000/A"}, "REGISTRY/PREFIX"},
+		{[]string{"publish", "localhost:5000/a", "statik"}, `no image "statik"`},
+		{[]string{"publish", "localhost:5000/a", "static:13", "--platform", "linux/s390x"}, "linux/amd64, linux/arm64"},
+		{[]string{"publish", "localhost:5000/a", "static:13", "--compression", "xz"}, "gzip and zstd"},
+		{[]string{"publish", "localhost:5000/a", "static:13", "--revision", "b"}, "--revision b"},
+		{[]string{"publish", "localhost:5000/a", "static:13", "--format", "xml"}, "--format xml"},
+		{[]string{"verify", "localhost:5000/a:b"}, "REGISTRY/PREFIX"},
+		{[]string{"measure", "statik"}, `no image "statik"`},
+	} {
+		_, errs, code := command(t, append([]string{"catalog"}, tt.args...)...)
+		require.Equal(t, 1, code, tt.args)
+		require.Contains(t, errs, tt.want, tt.args)
+	}
 }
 
 func TestWrongUse(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/birdhouse-build/birdhouse/catalog"
+	"github.com/birdhouse-build/birdhouse/catalog/sizes"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/builder"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/failure"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/progress"
@@ -297,7 +298,7 @@ func (r publishReport) write(out io.Writer, format string) error {
 func writeImages(out io.Writer, images []publish.Image) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, img := range images {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", img.Status, cmp.Or(img.Name, img.Ref), sizes(img.Platforms), img.Digest)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", img.Status, cmp.Or(img.Name, img.Ref), platformSizes(img.Platforms), img.Digest)
 		if len(img.Tags) > 0 {
 			fmt.Fprintf(w, "\t  :%s\n", strings.Join(img.Tags, " :"))
 		}
@@ -308,8 +309,8 @@ func writeImages(out io.Writer, images []publish.Image) error {
 	return w.Flush()
 }
 
-// sizes is "amd64 0.46 MB, arm64 0.46 MB".
-func sizes(all []publish.Platform) string {
+// platformSizes is "amd64 0.46 MB, arm64 0.46 MB".
+func platformSizes(all []publish.Platform) string {
 	var out []string
 	for _, p := range all {
 		out = append(out, strings.TrimPrefix(p.Platform, "linux/")+" "+units.HumanSizeWithPrecision(float64(p.Size), 3))
@@ -355,4 +356,72 @@ func newCatalogVerifyCommand() *cobra.Command {
 	}
 	f.register(cmd)
 	return cmd
+}
+
+func newCatalogMeasureCommand() *cobra.Command {
+	f := catalogBuild{compression: "gzip"}
+	var file string
+	cmd := &cobra.Command{
+		Use:   "measure [IMAGE]...",
+		Short: "Build the base images, or those named, and print how large they are",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			table, err := sizes.Default()
+			if err != nil {
+				return err
+			}
+			var images []publish.Image
+			err = f.run(cmd, "", args, func(ctx context.Context, r *catalogRun) error {
+				if !table.Lock.Equal(r.Catalog.Locked()) && len(args) == 0 {
+					table.Images = map[string]map[string]sizes.Size{}
+				}
+				table.Lock = r.Catalog.Locked().UTC()
+				for _, compression := range []string{"gzip", "zstd"} {
+					r.Compression = compression
+					all, err := publish.Measure(ctx, r.Options)
+					if err != nil {
+						return err
+					}
+					if compression == "gzip" {
+						images = all
+					}
+					record(table, all, compression)
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			if file != "" {
+				if err := table.Write(file); err != nil {
+					return err
+				}
+			}
+			if f.format == "json" {
+				return writeJSON(cmd.OutOrStdout(), table)
+			}
+			return writeImages(cmd.OutOrStdout(), images)
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().StringVar(&file, "write", "", "write the sizes, with those known of other images, to a `file`")
+	return cmd
+}
+
+// record notes the sizes of images.
+func record(table *sizes.Table, images []publish.Image, compression string) {
+	for _, img := range images {
+		if table.Images[img.Ref] == nil {
+			table.Images[img.Ref] = map[string]sizes.Size{}
+		}
+		for _, p := range img.Platforms {
+			arch := strings.TrimPrefix(p.Platform, "linux/")
+			size := table.Images[img.Ref][arch]
+			if compression == "gzip" {
+				size.Gzip = p.Size
+			} else {
+				size.Zstd = p.Size
+			}
+			table.Images[img.Ref][arch] = size
+		}
+	}
 }
