@@ -132,6 +132,19 @@ func TestPlanText(t *testing.T) {
 	}
 }
 
+func TestPlanTextOfPackages(t *testing.T) {
+	dir := filepath.Join(samples, "packages")
+	f, err := descriptor.Find(dir, "")
+	require.NoError(t, err)
+	r, err := planner().Plan(dir, f, "")
+	require.NoError(t, err)
+	var b bytes.Buffer
+	require.NoError(t, descriptor.WritePlan(&b, r.Plan))
+	require.Regexp(t, `(?m)^build packages +libsqlite3-dev +birdhouse.yaml:5$`, b.String())
+	require.Regexp(t, `(?m)^packages +libsqlite3-0 +birdhouse.yaml:6$`, b.String())
+	require.Regexp(t, `(?m)^  packages +rarely +libsqlite3-0 and what they need$`, b.String())
+}
+
 func TestProblemsShowTheirFiles(t *testing.T) {
 	dir := filepath.Join(samples, "badmod")
 	f, err := descriptor.Find(dir, "")

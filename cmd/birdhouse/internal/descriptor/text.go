@@ -36,6 +36,9 @@ func WritePlan(w io.Writer, p *plan.Plan) error {
 	}
 
 	rows = [][]string{{"base", "rarely", p.Run.String()}}
+	if len(p.Run.Packages) > 0 {
+		rows = append(rows, []string{"packages", "rarely", strings.Join(p.Run.Packages, ", ") + " and what they need"})
+	}
 	for _, l := range p.Layers {
 		rows = append(rows, []string{l.Name, l.Changes, l.What})
 	}
