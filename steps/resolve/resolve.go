@@ -4,6 +4,7 @@
 package resolve
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/birdhouse-build/birdhouse/catalog/debian"
 )
@@ -146,18 +148,23 @@ func Run(spec Spec, out string, log io.Writer) error {
 
 // Resolve answers a specification.
 func Resolve(spec Spec) (*Result, error) {
+	// Reading takes seconds, most of it decompression on one core.
+	var libraries *debian.Index
+	var haveLibraries []*debian.Package
+	var failed error
+	var reading sync.WaitGroup
+	if spec.Target != nil {
+		reading.Go(func() { libraries, haveLibraries, failed = spec.Target.read() })
+	}
 	index, have, err := spec.Machine.read()
-	if err != nil {
+	reading.Wait()
+	if err := cmp.Or(err, failed); err != nil {
 		return nil, err
 	}
 	var found finding
 	query := debian.Query{Without: spec.Without, Prefer: spec.Prefer, Choose: true}
 	names := spec.Names
 	if spec.Target != nil {
-		libraries, haveLibraries, err := spec.Target.read()
-		if err != nil {
-			return nil, err
-		}
 		// What only this machine has is a tool.
 		onlyHere := func(name string) bool { return !libraries.Has(name) && index.Has(name) }
 		names = slices.DeleteFunc(slices.Clone(spec.Names), onlyHere)

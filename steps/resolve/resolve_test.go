@@ -296,6 +296,13 @@ func TestUnreadableIndices(t *testing.T) {
 	}
 }
 
+func TestUnreadableIndexOfTheTarget(t *testing.T) {
+	s := spec(t, "sqlite3")
+	s.Target = &resolve.Machine{Architecture: "arm64", Indices: []resolve.Index{{Path: "/nowhere"}}}
+	_, err := resolve.Resolve(s)
+	require.ErrorContains(t, err, "reading the package index /nowhere")
+}
+
 func TestBounds(t *testing.T) {
 	var b strings.Builder
 	for i := range 1001 {
