@@ -137,7 +137,11 @@ func (c *Catalog) layer(ref string, l catalog.Layer) (llb.State, error) {
 		llb.AddMount(path.Dir(plan.StepsProgram), c.Steps, llb.Readonly),
 		llb.AddMount(specDir, specState, llb.Readonly),
 	}, mounts...)
-	for _, co := range c.constraints(fmt.Sprintf("[base %s] unpack %s (%d packages)", ref, l.Name, len(l.Packages))) {
+	what := fmt.Sprintf("%s (%d packages)", l.Name, len(l.Packages))
+	if l.Archive != nil && len(l.Packages) == 0 {
+		what = fmt.Sprintf("%s %s", l.Archive.Name, l.Archive.Version)
+	}
+	for _, co := range c.constraints(fmt.Sprintf("[base %s] unpack %s", ref, what)) {
 		opts = append(opts, co)
 	}
 	return llb.Scratch().Run(opts...).AddMount(out, llb.Scratch()), nil
