@@ -118,7 +118,7 @@ func TestRules(t *testing.T) {
 			direct:   true,
 			bans: func(from, to string) bool {
 				rest, ok := strings.CutPrefix(to, module+"/langs/")
-				if !ok || within(rest, "spec", "plan", "project") {
+				if !ok || within(rest, "app", "spec", "plan", "project") {
 					return to == module+"/langs"
 				}
 				language, _, _ := strings.Cut(rest, "/")

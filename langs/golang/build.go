@@ -10,6 +10,7 @@ import (
 
 	modpath "golang.org/x/mod/module"
 
+	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
@@ -34,14 +35,9 @@ const (
 	// privateCache does so for a project with private modules alone: who builds
 	// another has perhaps no right to see them.
 	privateCache = "/var/cache/go-mod-private"
-	outDir     = "/out"
-	runRoot    = "/run-root"
-	// Not below /run/birdhouse, which is the steps program's and read-only.
-	sshAgent = "/run/birdhouse-ssh-agent"
+	outDir       = "/out"
+	runRoot      = "/run-root"
 )
-
-// debian is the release that the run images are made of.
-const debian = "13"
 
 // downloadSecrets are the variables of the go command that say where modules
 // come from. They are secrets: they may hold passwords, and where a module was
@@ -90,7 +86,7 @@ func (b *builder) workDir() string { return path.Join(sourceDir, b.dir) }
 
 // buildBase is the base of the stages that run the project's code or compile it.
 func (b *builder) buildBase(cross bool) plan.Base {
-	base := withPackages(b.toolBase(), b.spec.Build.Packages, "build.packages")
+	base := app.WithPackages(b.toolBase(), b.spec.Build.Packages, "build.packages")
 	if b.spec.Build.CGO && cross {
 		base.Cross = "cross-"
 	}
@@ -111,21 +107,14 @@ func (b *builder) toolBase() plan.Base {
 // linked with it, and for packages, most of which are programs and libraries
 // that are. Their own copy of it would be larger, and shared with no other image.
 func (b *builder) runBase() plan.Base {
-	base := plan.Base{Image: "static", Version: debian}
+	base := plan.Base{Image: "static", Version: app.Debian}
 	switch {
 	case b.spec.Build.CGO:
 		base.Image = "cc"
 	case len(b.spec.Packages) > 0:
 		base.Image = "base"
 	}
-	return withPackages(base, b.spec.Packages, "packages")
-}
-
-func withPackages(base plan.Base, names []string, asked string) plan.Base {
-	if len(names) > 0 {
-		base.Packages, base.Asked = slices.Sorted(slices.Values(names)), asked
-	}
-	return base
+	return app.WithPackages(base, b.spec.Packages, "packages")
 }
 
 // download says whether there are modules to download.
@@ -179,28 +168,11 @@ func (b *builder) offlineEnv(more ...plan.Env) []plan.Env {
 		plan.Env{Name: "GOCACHE", Value: buildCache},
 		plan.Env{Name: "GOPROXY", Value: "off"})
 	env = append(env, more...)
-	user := map[string]string{}
-	for k, v := range b.spec.Args {
-		user[k] = v
-	}
-	for k, v := range b.spec.Build.Env {
-		user[k] = v
-	}
+	user := app.BuildEnv(b.spec)
 	for _, name := range downloadSecrets {
 		delete(user, name)
 	}
-	return appendEnv(env, user)
-}
-
-// appendEnv adds variables that env does not have, sorted by name.
-func appendEnv(env []plan.Env, more map[string]string) []plan.Env {
-	for _, e := range env {
-		delete(more, e.Name)
-	}
-	for _, k := range spec.StringMap(more).Keys() {
-		env = append(env, plan.Env{Name: k, Value: more[k]})
-	}
-	return env
+	return app.AppendEnv(env, user)
 }
 
 // downloadEnv says whether a variable of build.env is one that the download of
@@ -225,7 +197,7 @@ func (b *builder) private() bool {
 	return b.spec.SSH != "" || b.spec.Build.Env["GOPRIVATE"] != ""
 }
 
-func isNetrc(s spec.Secret) bool { return s.ID == "netrc" && s.Env == "" && s.Target == "" }
+func isNetrc(s spec.Secret) bool { return app.BareSecret(s, "netrc") }
 
 func (b *builder) deps() plan.Stage {
 	env := append(b.goEnv(), b.sshEnv()...)
@@ -257,7 +229,7 @@ func (b *builder) deps() plan.Stage {
 			"--remove", moduleCache + "/cache/download=**/*.zip",
 			"--", "go", "mod", "download",
 		},
-		Env:     appendEnv(env, user),
+		Env:     app.AppendEnv(env, user),
 		Dir:     b.workDir(),
 		Network: true,
 		Mounts: slices.Concat([]plan.Mount{
@@ -279,8 +251,8 @@ func (b *builder) deps() plan.Stage {
 func (b *builder) moduleFiles() []string {
 	var files []string
 	add := func(name string) {
-		if b.exists(name) {
-			files = append(files, escapePattern(name))
+		if b.files.Exists(name) {
+			files = append(files, app.EscapePattern(name))
 		}
 	}
 	if b.work != nil {
@@ -314,32 +286,12 @@ func (b *builder) downloadMounts() []plan.Mount {
 			mounts = append(mounts, plan.Mount{Kind: plan.MountSecretEnv, Target: name, SecretID: name, Optional: true})
 		}
 	}
-	mounts = append(mounts, b.secretMounts()...)
-	if b.spec.SSH != "" {
-		mounts = append(mounts, plan.Mount{Kind: plan.MountSSH, Target: sshAgent, SecretID: string(b.spec.SSH)})
-	}
-	return mounts
+	return slices.Concat(mounts, b.secretMounts(), app.SSHMounts(b.spec))
 }
 
 // secretMounts are the descriptor's secrets but netrc, which only the download
 // gets.
-func (b *builder) secretMounts() []plan.Mount {
-	var mounts []plan.Mount
-	for _, s := range b.spec.Secrets {
-		if isNetrc(s) {
-			continue
-		}
-		m := plan.Mount{Kind: plan.MountSecret, Target: s.Target, SecretID: s.ID, Optional: s.Optional}
-		switch {
-		case s.Env != "":
-			m.Kind, m.Target = plan.MountSecretEnv, s.Env
-		case s.Target == "":
-			m.Target = "/run/secrets/" + s.ID
-		}
-		mounts = append(mounts, m)
-	}
-	return mounts
-}
+func (b *builder) secretMounts() []plan.Mount { return app.SecretMounts(b.spec, isNetrc) }
 
 // sshEnv makes git use the forwarded agent for the hosts of private modules.
 func (b *builder) sshEnv() []plan.Env {
@@ -348,7 +300,7 @@ func (b *builder) sshEnv() []plan.Env {
 	}
 	env := []plan.Env{
 		{Name: "GIT_SSH_COMMAND", Value: "ssh -o BatchMode=yes -o ControlMaster=no -o StrictHostKeyChecking=accept-new"},
-		{Name: "SSH_AUTH_SOCK", Value: sshAgent},
+		{Name: "SSH_AUTH_SOCK", Value: app.SSHAgent},
 	}
 	hosts := b.privateHosts()
 	env = append(env, plan.Env{Name: "GIT_CONFIG_COUNT", Value: strconv.Itoa(len(hosts))})

@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
 
@@ -134,7 +135,7 @@ func (p *project) checkCGO(mains []string) spec.Problems {
 		for _, i := range p.src.imports(dir) {
 			if sub, ok := p.folder(i.path); ok {
 				// Sources outside of the project's folder are not read.
-				if within(p.dir, sub) {
+				if app.Within(p.dir, sub) {
 					queue = append(queue, sub)
 				}
 				continue
@@ -212,7 +213,7 @@ func (p *project) onlyCGOFiles(dir string) *spec.Problem {
 }
 
 func importProblem(i importSpec, message, hint string) spec.Problem {
-	pr := fileProblem(i.file, message, hint)
+	pr := app.FileProblem(i.file, message, hint)
 	pr.Range = spec.Range{
 		Start: spec.Position{Line: i.from.Line, Column: i.from.Column},
 		End:   spec.Position{Line: i.to.Line, Column: i.to.Column},

@@ -5,18 +5,19 @@ import (
 	"io/fs"
 	"path"
 
+	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
 
 // Detect reports whether the project has Go modules; see langs.Language.
 func (Language) Detect(files fs.FS) (spec.Detected, bool) {
 	s := &spec.Spec{Language: "go"}
-	p := &project{spec: s, files: files, dir: "."}
+	p := &project{spec: s, files: app.Files{FS: files}, dir: "."}
 	p.src = newSources(p)
 	switch {
-	case p.exists("go.work"):
+	case p.files.Exists("go.work"):
 		return detected(s, files, "go.work", nil), true
-	case p.exists("go.mod"):
+	case p.files.Exists("go.mod"):
 		return detected(s, files, "go.mod", nil), true
 	}
 	dirs := p.findModules()
@@ -29,7 +30,7 @@ func (Language) Detect(files fs.FS) (spec.Detected, bool) {
 	}
 	d := spec.Detected{File: path.Join(dirs[0], "go.mod"), Lines: []string{"# Which module to build: one of"}}
 	for i, dir := range dirs {
-		if i == maxListed {
+		if i == app.MaxListed {
 			d.Lines = append(d.Lines, fmt.Sprintf("# and %d more", len(dirs)-i))
 			break
 		}
@@ -46,7 +47,7 @@ func detected(s *spec.Spec, files fs.FS, file string, lines []string) spec.Detec
 		return d
 	}
 	chosen, problems := p.chosenProgram()
-	if hasErrors(problems) {
+	if problems.HasErrors() {
 		var candidates []string
 		mains := p.mains()
 		for _, dir := range mains {
@@ -61,7 +62,7 @@ func detected(s *spec.Spec, files fs.FS, file string, lines []string) spec.Detec
 			d.Lines = append(d.Lines, "", "# Which program to build: remove the # of one line, or list several.")
 		}
 		for i, pattern := range p.patterns(candidates) {
-			if i == maxListed {
+			if i == app.MaxListed {
 				d.Lines = append(d.Lines, fmt.Sprintf("# and %d more", len(candidates)-i))
 				break
 			}

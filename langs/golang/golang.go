@@ -4,9 +4,8 @@ package golang
 
 import (
 	"io/fs"
-	"path"
-	"strings"
 
+	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
@@ -22,8 +21,8 @@ func (Language) Name() string { return "go" }
 // their package clauses, and imports tell whether a program needs cgo.
 func (Language) Files(s *spec.Spec) []string {
 	in := ""
-	if dir := projectDir(s); dir != "." && fs.ValidPath(dir) {
-		in = escapePattern(dir) + "/"
+	if dir := app.ProjectDir(s); dir != "." && fs.ValidPath(dir) {
+		in = app.EscapePattern(dir) + "/"
 	}
 	return []string{
 		in + "**/*.go",
@@ -66,10 +65,10 @@ func (Language) Plan(s *spec.Spec, files fs.FS, versions []string) (*plan.Plan, 
 	problems = append(problems, found...)
 	image, found := b.image()
 	problems = append(problems, found...)
-	smoke, found := b.smoke()
+	smoke, found := app.Smoke(s)
 	problems = append(problems, found...)
 	problems = append(problems, p.warnCPULimits(tc, programs.dirs)...)
-	if hasErrors(problems) {
+	if problems.HasErrors() {
 		return nil, problems
 	}
 
@@ -82,30 +81,4 @@ func (Language) Plan(s *spec.Spec, files fs.FS, versions []string) (*plan.Plan, 
 		Image:    image,
 		Smoke:    smoke,
 	}, problems
-}
-
-func hasErrors(problems spec.Problems) bool {
-	for _, p := range problems {
-		if p.Severity == spec.Error {
-			return true
-		}
-	}
-	return false
-}
-
-// projectDir is the descriptor's dir, cleaned: "." for the context itself.
-func projectDir(s *spec.Spec) string {
-	return path.Clean(strings.TrimSuffix(s.Dir, "/"))
-}
-
-// escapePattern makes a path match only itself as a pattern of .dockerignore.
-func escapePattern(p string) string {
-	var b strings.Builder
-	for i, r := range p {
-		if strings.ContainsRune(`*?[]\^`, r) || i == 0 && (r == '!' || r == '#') {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }

@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
 
@@ -29,7 +30,7 @@ var sideDirs = map[string]bool{
 
 // side says whether a folder below the project's is one that holds no product.
 func (p *project) side(dir string) bool {
-	for _, e := range strings.Split(relative(p.dir, dir), "/") {
+	for _, e := range strings.Split(app.Relative(p.dir, dir), "/") {
 		if sideDirs[e] {
 			return true
 		}
@@ -53,7 +54,7 @@ func (p *project) mains() []string {
 
 // pattern is a folder as an argument of the go command run in the project's.
 func (p *project) pattern(dir string) string {
-	if rel := relative(p.dir, dir); rel != "." {
+	if rel := app.Relative(p.dir, dir); rel != "." {
 		return "./" + rel
 	}
 	return "."
@@ -76,7 +77,7 @@ func (p *project) programs() (programs, spec.Problems) {
 	} else {
 		found, problems = p.chosenProgram()
 	}
-	if hasErrors(problems) {
+	if problems.HasErrors() {
 		return programs{}, problems
 	}
 	seen := map[string]string{}
@@ -145,19 +146,12 @@ func describeFolder(dir string) string {
 	return dir
 }
 
-// maxListed is how many candidates a message lists.
-const maxListed = 20
-
 func (p *project) packageLines(dirs []string) string {
 	var lines []string
-	for i, pattern := range p.patterns(dirs) {
-		if i == maxListed {
-			lines = append(lines, fmt.Sprintf("… and %d more", len(dirs)-i))
-			break
-		}
+	for _, pattern := range p.patterns(dirs) {
 		lines = append(lines, "package: "+pattern)
 	}
-	return strings.Join(lines, "\n")
+	return app.Listed(lines)
 }
 
 // namedPrograms resolves the entries of package.
@@ -201,19 +195,19 @@ func (p *project) resolve(entry string) ([]string, *complaint) {
 	default:
 		var ok bool
 		if dir, ok = p.folder(base); !ok {
-			if base != "" && !path.IsAbs(base) && p.isDir(path.Join(p.dir, base)) {
+			if base != "" && !path.IsAbs(base) && p.files.IsDir(path.Join(p.dir, base)) {
 				return nil, &complaint{fmt.Sprintf("%q is not a package of this project", entry), "did you mean \"./" + strings.TrimPrefix(entry, "/") + "\"?"}
 			}
 			return nil, p.notThere(entry, "is not a package of this project")
 		}
 	}
-	if !within(p.dir, dir) {
+	if !app.Within(p.dir, dir) {
 		return nil, &complaint{fmt.Sprintf("%q is outside of the project's folder", entry), "dir: names the folder that holds the project"}
 	}
 	if all {
 		var dirs []string
 		for _, main := range p.mains() {
-			if within(dir, main) {
+			if app.Within(dir, main) {
 				dirs = append(dirs, main)
 			}
 		}
@@ -222,7 +216,7 @@ func (p *project) resolve(entry string) ([]string, *complaint) {
 		}
 		return dirs, nil
 	}
-	if !p.isDir(dir) {
+	if !p.files.IsDir(dir) {
 		return nil, p.notThere(entry, "is not there")
 	}
 	if other := p.otherModule(dir); other != "" {
@@ -247,7 +241,7 @@ func (p *project) otherModule(dir string) string {
 				return ""
 			}
 		}
-		if p.exists(path.Join(dir, "go.mod")) {
+		if p.files.Exists(path.Join(dir, "go.mod")) {
 			return dir
 		}
 		if dir == "." {

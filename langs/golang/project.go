@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"sort"
@@ -13,16 +12,14 @@ import (
 
 	"golang.org/x/mod/modfile"
 
+	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
-
-// maxFile bounds what is read of one file of the project.
-const maxFile = 16 << 20
 
 // project is what the module files say.
 type project struct {
 	spec  *spec.Spec
-	files fs.FS
+	files app.Files
 	src   *sources
 	// dir is the project's folder in the context; like all folders here it is
 	// relative to the context, "." for the context itself.
@@ -58,19 +55,19 @@ func (m *module) name() string { return path.Join(m.dir, "go.mod") }
 // load reads the module files. It returns nil and at least one error when they
 // cannot be used.
 func load(s *spec.Spec, files fs.FS) (*project, spec.Problems) {
-	p := &project{spec: s, files: files, dir: projectDir(s)}
+	p := &project{spec: s, files: app.Files{FS: files}, dir: app.ProjectDir(s)}
 	p.src = newSources(p)
 	if !fs.ValidPath(p.dir) {
 		return nil, spec.Problems{s.Problem("dir", fmt.Sprintf("dir: %q leaves the build context", s.Dir), "write a folder inside the build context, such as services/api")}
 	}
-	if p.dir != "." && !p.isDir(p.dir) {
+	if p.dir != "." && !p.files.IsDir(p.dir) {
 		return nil, spec.Problems{s.Problem("dir", fmt.Sprintf("dir: %q is not a folder with Go files in the build context", s.Dir), "check that .dockerignore does not exclude it")}
 	}
 
 	var problems spec.Problems
 	if s.Build.Env["GOWORK"] != "off" {
 		problems = p.loadWorkspace()
-		if hasErrors(problems) {
+		if problems.HasErrors() {
 			return nil, problems
 		}
 	}
@@ -78,7 +75,7 @@ func load(s *spec.Spec, files fs.FS) (*project, spec.Problems) {
 		m, found := p.loadModule(p.dir)
 		problems = append(problems, found...)
 		if m == nil {
-			if !hasErrors(problems) {
+			if !problems.HasErrors() {
 				problems = append(problems, p.noModule())
 			}
 			return nil, problems
@@ -87,47 +84,18 @@ func load(s *spec.Spec, files fs.FS) (*project, spec.Problems) {
 	}
 	problems = append(problems, p.findVendor()...)
 	problems = append(problems, p.loadReplaced()...)
-	if hasErrors(problems) {
+	if problems.HasErrors() {
 		return nil, problems
 	}
 	return p, problems
 }
 
-// read returns a file's content, nil when there is no such file. Its errors are
-// for unreadable.
-func (p *project) read(name string) ([]byte, error) {
-	f, err := p.files.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("it is larger than %d MiB", maxFile>>20)
-	}
-	if data == nil {
-		data = []byte{}
-	}
-	return data, nil
-}
-
-func (p *project) exists(name string) bool {
-	_, err := fs.Stat(p.files, name)
-	return err == nil
-}
-
 // loadModule reads the module in dir; nil without a problem when there is none.
 func (p *project) loadModule(dir string) (*module, spec.Problems) {
 	name := path.Join(dir, "go.mod")
-	data, err := p.read(name)
+	data, err := p.files.Read(name)
 	if err != nil {
-		return nil, spec.Problems{unreadable(name, err)}
+		return nil, spec.Problems{app.Unreadable(name, err)}
 	}
 	if data == nil {
 		return nil, nil
@@ -137,11 +105,11 @@ func (p *project) loadModule(dir string) (*module, spec.Problems) {
 		return nil, syntaxProblems(name, data, err)
 	}
 	if f.Module == nil {
-		return nil, spec.Problems{fileProblem(name, "the file has no module line", "add the module's path as the first line, such as\nmodule example.com/app")}
+		return nil, spec.Problems{app.FileProblem(name, "the file has no module line", "add the module's path as the first line, such as\nmodule example.com/app")}
 	}
 	m := &module{dir: dir, file: f}
-	if m.sum, err = p.read(path.Join(dir, "go.sum")); err != nil {
-		return nil, spec.Problems{unreadable(path.Join(dir, "go.sum"), err)}
+	if m.sum, err = p.files.Read(path.Join(dir, "go.sum")); err != nil {
+		return nil, spec.Problems{app.Unreadable(path.Join(dir, "go.sum"), err)}
 	}
 	return m, nil
 }
@@ -151,9 +119,9 @@ func (p *project) loadModule(dir string) (*module, spec.Problems) {
 func (p *project) loadWorkspace() spec.Problems {
 	for dir := p.dir; ; dir = path.Dir(dir) {
 		name := path.Join(dir, "go.work")
-		data, err := p.read(name)
+		data, err := p.files.Read(name)
 		if err != nil {
-			return spec.Problems{unreadable(name, err)}
+			return spec.Problems{app.Unreadable(name, err)}
 		}
 		if data != nil {
 			f, err := modfile.ParseWork(name, data, nil)
@@ -172,7 +140,7 @@ func (p *project) loadWorkspace() spec.Problems {
 	name := path.Join(p.work.dir, "go.work")
 	var all []*module
 	for _, use := range p.work.file.Use {
-		dir, ok := inContext(p.work.dir, use.Path)
+		dir, ok := app.InContext(p.work.dir, use.Path)
 		if !ok {
 			problems = append(problems, lineProblem(name, use.Syntax,
 				fmt.Sprintf("use %s is outside of the build context", use.Path),
@@ -188,16 +156,16 @@ func (p *project) loadWorkspace() spec.Problems {
 				"remove the line, or check that .dockerignore does not exclude the folder"))
 		}
 	}
-	if hasErrors(problems) {
+	if problems.HasErrors() {
 		return problems
 	}
 	if len(all) == 0 {
-		return append(problems, fileProblem(name, "the workspace uses no modules", "go work use ./DIR adds one"))
+		return append(problems, app.FileProblem(name, "the workspace uses no modules", "go work use ./DIR adds one"))
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].dir < all[j].dir })
 
 	for _, m := range all {
-		if m.dir == p.dir || p.dir == p.work.dir && within(p.dir, m.dir) {
+		if m.dir == p.dir || p.dir == p.work.dir && app.Within(p.dir, m.dir) {
 			p.modules = append(p.modules, m)
 		} else {
 			p.others = append(p.others, m)
@@ -206,11 +174,11 @@ func (p *project) loadWorkspace() spec.Problems {
 	if len(p.modules) > 0 {
 		return problems
 	}
-	if !p.exists(path.Join(p.dir, "go.mod")) {
+	if !p.files.Exists(path.Join(p.dir, "go.mod")) {
 		return append(problems, p.noModule())
 	}
-	return append(problems, fileProblem(name, fmt.Sprintf("the module in %s is not part of the workspace", p.dir),
-		fmt.Sprintf("add it with\nuse ./%s\nor build it on its own with\nbuild:\n  env:\n    GOWORK: \"off\"", relative(p.work.dir, p.dir))))
+	return append(problems, app.FileProblem(name, fmt.Sprintf("the module in %s is not part of the workspace", p.dir),
+		fmt.Sprintf("add it with\nuse ./%s\nor build it on its own with\nbuild:\n  env:\n    GOWORK: \"off\"", app.Relative(p.work.dir, p.dir))))
 }
 
 // noModule explains why there is no module in the project's folder.
@@ -221,18 +189,18 @@ func (p *project) noModule() spec.Problem {
 	}
 	for dir := p.dir; dir != "."; {
 		dir = path.Dir(dir)
-		if p.exists(path.Join(dir, "go.mod")) {
-			return p.spec.Problem(at, fmt.Sprintf("there is no go.mod in %s: it is part of the module in %s", folder, describe(dir)),
-				fmt.Sprintf("name the module's folder, and the program with\npackage: ./%s", relative(dir, p.dir)))
+		if p.files.Exists(path.Join(dir, "go.mod")) {
+			return p.spec.Problem(at, fmt.Sprintf("there is no go.mod in %s: it is part of the module in %s", folder, app.Describe(dir)),
+				fmt.Sprintf("name the module's folder, and the program with\npackage: ./%s", app.Relative(dir, p.dir)))
 		}
 	}
-	if names, _ := fs.Glob(p.files, path.Join(p.dir, "*.go")); len(names) > 0 {
+	if names, _ := fs.Glob(p.files.FS, path.Join(p.dir, "*.go")); len(names) > 0 {
 		return p.spec.Problem(at, fmt.Sprintf("there are Go files in %s, but no go.mod", folder),
 			"make it a module, there, with\ngo mod init example.com/app && go mod tidy")
 	}
 	var lines []string
 	for _, dir := range p.findModules() {
-		if dir != p.dir && len(lines) < maxListed {
+		if dir != p.dir && len(lines) < app.MaxListed {
 			lines = append(lines, "dir: "+dir)
 		}
 	}
@@ -247,7 +215,7 @@ func (p *project) findModules() []string {
 	var dirs []string
 	var walk func(dir string)
 	walk = func(dir string) {
-		entries, err := fs.ReadDir(p.files, dir)
+		entries, err := fs.ReadDir(p.files.FS, dir)
 		if err != nil {
 			return
 		}
@@ -279,9 +247,9 @@ func (p *project) findVendor() spec.Problems {
 		root = p.work.dir
 	}
 	name := path.Join(root, "vendor/modules.txt")
-	data, err := p.read(name)
+	data, err := p.files.Read(name)
 	if err != nil {
-		return spec.Problems{unreadable(name, err)}
+		return spec.Problems{app.Unreadable(name, err)}
 	}
 	// A vendor folder made in a module is of no use to a workspace.
 	if data != nil && (p.work == nil || bytes.HasPrefix(data, []byte("## workspace"))) {
@@ -311,7 +279,7 @@ func (p *project) mainModules() []*module {
 
 func (p *project) used(dir string) bool {
 	for _, use := range p.work.file.Use {
-		if d, ok := inContext(p.work.dir, use.Path); ok && d == dir {
+		if d, ok := app.InContext(p.work.dir, use.Path); ok && d == dir {
 			return true
 		}
 	}
@@ -374,7 +342,7 @@ func (p *project) loadReplaced() spec.Problems {
 			if !ok || c.New.Version != "" {
 				continue
 			}
-			dir, ok := inContext(c.dir, c.New.Path)
+			dir, ok := app.InContext(c.dir, c.New.Path)
 			if !ok {
 				problems = append(problems, lineProblem(c.file, c.Syntax,
 					fmt.Sprintf("%s is replaced by %s, which is outside of the build context", r.Mod.Path, c.New.Path),
@@ -433,8 +401,8 @@ func (p *project) checkRequirements() spec.Problems {
 	if p.work != nil {
 		name := path.Join(p.work.dir, "go.work.sum")
 		var err error
-		if workSum, err = p.read(name); err != nil {
-			problems = append(problems, unreadable(name, err))
+		if workSum, err = p.files.Read(name); err != nil {
+			problems = append(problems, app.Unreadable(name, err))
 		}
 	}
 	all := p.replacements()
@@ -453,9 +421,9 @@ func (p *project) checkRequirements() spec.Problems {
 			download = true
 		}
 		if download && m.sum == nil && workSum == nil {
-			problems = append(problems, fileProblem(m.name(),
+			problems = append(problems, app.FileProblem(m.name(),
 				fmt.Sprintf("there is no %s, which holds the checksums of the required modules", path.Join(m.dir, "go.sum")),
-				"run go mod tidy in "+describe(m.dir)+" and commit go.sum; check that .dockerignore does not exclude it"))
+				"run go mod tidy in "+app.Describe(m.dir)+" and commit go.sum; check that .dockerignore does not exclude it"))
 		}
 	}
 	return problems
@@ -469,75 +437,22 @@ func unpublished(version string) bool {
 
 func (p *project) siblingHint(m *module, r *modfile.Require) string {
 	for _, dir := range p.findModules() {
-		data, err := p.read(path.Join(dir, "go.mod"))
+		data, err := p.files.Read(path.Join(dir, "go.mod"))
 		if err != nil || modfile.ModulePath(data) != r.Mod.Path {
 			continue
 		}
-		rel := relative(m.dir, dir)
+		rel := app.Relative(m.dir, dir)
 		if !strings.HasPrefix(rel, "..") {
 			rel = "./" + rel
 		}
-		return fmt.Sprintf("it is in %s: add\nreplace %s => %s\nor a go.work that uses both", describe(dir), r.Mod.Path, rel)
+		return fmt.Sprintf("it is in %s: add\nreplace %s => %s\nor a go.work that uses both", app.Describe(dir), r.Mod.Path, rel)
 	}
 	return "if it is a module next to this one, build from a folder that holds both, with dir:, and add\nreplace " + r.Mod.Path + " => ../DIR"
 }
 
-// inContext resolves a path of a go.mod or go.work in dir; false when it is
-// absolute or leaves the context.
-func inContext(dir, target string) (string, bool) {
-	target = strings.ReplaceAll(target, `\`, "/")
-	if path.IsAbs(target) || len(target) > 1 && target[1] == ':' {
-		return "", false
-	}
-	joined := path.Join(dir, target)
-	return joined, fs.ValidPath(joined)
-}
-
-// relative returns the path from one folder to another, both in the context.
-func relative(from, to string) string {
-	var a, b []string
-	if from != "." {
-		a = strings.Split(from, "/")
-	}
-	if to != "." {
-		b = strings.Split(to, "/")
-	}
-	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
-		a, b = a[1:], b[1:]
-	}
-	return path.Clean(strings.Repeat("../", len(a)) + strings.Join(b, "/"))
-}
-
-// within says whether a folder is dir or lies in it.
-func within(dir, sub string) bool {
-	return dir == "." && fs.ValidPath(sub) || sub == dir || strings.HasPrefix(sub, dir+"/")
-}
-
-func describe(dir string) string {
-	if dir == "." {
-		return "the build context"
-	}
-	return dir
-}
-
-// fileProblem is an error of a whole file.
-func fileProblem(file, message, hint string) spec.Problem {
-	return spec.Problem{Severity: spec.Error, File: file, Message: message, Hint: hint}
-}
-
-// unreadable is an error of a file that is there and cannot be read, such as a
-// symbolic link that leaves the project.
-func unreadable(file string, err error) spec.Problem {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		err = pe.Err // the path is shown already
-	}
-	return fileProblem(file, "the file cannot be read: "+err.Error(), "")
-}
-
 // lineProblem is an error at a line of go.mod or go.work.
 func lineProblem(file string, line *modfile.Line, message, hint string) spec.Problem {
-	pr := fileProblem(file, message, hint)
+	pr := app.FileProblem(file, message, hint)
 	pr.Range = lineRange(line)
 	return pr
 }
@@ -559,12 +474,12 @@ func lineRange(line *modfile.Line) spec.Range {
 func syntaxProblems(name string, data []byte, err error) spec.Problems {
 	var list modfile.ErrorList
 	if !errors.As(err, &list) || len(list) == 0 {
-		return spec.Problems{fileProblem(name, err.Error(), "")}
+		return spec.Problems{app.FileProblem(name, err.Error(), "")}
 	}
 	lines := strings.Split(string(data), "\n")
 	var problems spec.Problems
 	for _, e := range list {
-		pr := fileProblem(name, "", "")
+		pr := app.FileProblem(name, "", "")
 		if line := e.Pos.Line; line > 0 && line <= len(lines) {
 			text := strings.TrimRight(lines[line-1], " \t\r")
 			column := byteColumn(text, e.Pos.LineRune)

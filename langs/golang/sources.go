@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
 
@@ -79,7 +80,7 @@ func (s *sources) read(name string) ([]byte, error) {
 	if data, ok := s.data[name]; ok {
 		return data, nil
 	}
-	data, err := s.project.read(name)
+	data, err := s.project.files.Read(name)
 	if err == nil && data == nil {
 		err = &fs.PathError{Op: "open", Path: name, Err: errors.New("it is a symbolic link to nothing in the build context")}
 	}
@@ -96,7 +97,7 @@ func (s *sources) read(name string) ([]byte, error) {
 func (s *sources) problems() spec.Problems {
 	var problems spec.Problems
 	for _, name := range slices.Sorted(maps.Keys(s.broken)) {
-		problems = append(problems, unreadable(name, s.broken[name]))
+		problems = append(problems, app.Unreadable(name, s.broken[name]))
 	}
 	return problems
 }
@@ -107,7 +108,7 @@ func (s *sources) list(dir string) []fs.DirEntry {
 	if entries, ok := s.dirs[dir]; ok {
 		return entries
 	}
-	all, err := fs.ReadDir(s.project.files, dir)
+	all, err := fs.ReadDir(s.project.files.FS, dir)
 	if err != nil {
 		all = nil
 	}
@@ -278,7 +279,7 @@ func (s *sources) walk(m *module) tree {
 // ignores says whether an ignore directive of the module's go.mod names dir.
 // See https://go.dev/ref/mod#go-mod-file-ignore.
 func (m *module) ignores(dir string) bool {
-	rel := relative(m.dir, dir)
+	rel := app.Relative(m.dir, dir)
 	for _, i := range m.file.Ignore {
 		p := strings.TrimSuffix(i.Path, "/")
 		if rooted, ok := strings.CutPrefix(p, "./"); ok {
@@ -308,14 +309,14 @@ func programName(importPath string) string {
 func (p *project) importPath(dir string) (string, *module) {
 	var in *module
 	for _, m := range p.allModules() {
-		if within(m.dir, dir) && (in == nil || len(m.dir) > len(in.dir) || in.dir == ".") {
+		if app.Within(m.dir, dir) && (in == nil || len(m.dir) > len(in.dir) || in.dir == ".") {
 			in = m
 		}
 	}
 	if in == nil {
 		return "", nil
 	}
-	return path.Join(in.path(), relative(in.dir, dir)), in
+	return path.Join(in.path(), app.Relative(in.dir, dir)), in
 }
 
 // folder returns the folder of a package of the modules built here; false for
@@ -334,7 +335,3 @@ func (p *project) folder(importPath string) (string, bool) {
 }
 
 // isDir says whether a folder is there.
-func (p *project) isDir(dir string) bool {
-	info, err := fs.Stat(p.files, dir)
-	return err == nil && info.IsDir()
-}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/mod/modfile"
 
+	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
 
@@ -66,7 +67,7 @@ func (p *project) minimum() (v, source string) {
 func (p *project) toolchain(versions []string) (toolchain, spec.Problems) {
 	least, leastSource := p.minimum()
 	ask, problems := p.askedVersion()
-	if hasErrors(problems) {
+	if problems.HasErrors() {
 		return toolchain{}, problems
 	}
 	if ask == nil {
@@ -194,9 +195,9 @@ func (p *project) askedVersion() (*asked, spec.Problems) {
 			parse func(string) string
 		}{{".go-version", wholeLine}, {".tool-versions", golangTool}} {
 			name := path.Join(dir, f.name)
-			data, err := p.read(name)
+			data, err := p.files.Read(name)
 			if err != nil {
-				return nil, spec.Problems{unreadable(name, err)}
+				return nil, spec.Problems{app.Unreadable(name, err)}
 			}
 			for i, line := range strings.Split(string(data), "\n") {
 				text := f.parse(line)
@@ -209,7 +210,7 @@ func (p *project) askedVersion() (*asked, spec.Problems) {
 					text:   strings.TrimPrefix(text, "go"),
 					source: fmt.Sprintf("%s:%d", name, i+1),
 					problem: func(message, hint string) spec.Problem {
-						pr := fileProblem(name, message, hint)
+						pr := app.FileProblem(name, message, hint)
 						pr.Range = where
 						return pr
 					},
