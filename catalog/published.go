@@ -88,12 +88,17 @@ type Tags struct {
 	// Moving lead to the newest image: first the one that builds ask for,
 	// "3.13-build", then "3.13.5-build".
 	Moving []string
-	// Dated leads to one image for ever: "3.13.5-20261122-build".
+	// Dated leads to one image for ever: "3.13.5-20261122-build"; "" for none.
 	Dated string
 }
 
-// All are all of them, the dated one first.
-func (t Tags) All() []string { return append([]string{t.Dated}, t.Moving...) }
+// All are all of them, the dated one first where there is one.
+func (t Tags) All() []string {
+	if t.Dated == "" {
+		return slices.Clone(t.Moving)
+	}
+	return append([]string{t.Dated}, t.Moving...)
+}
 
 // Tags returns the tags of an image. A language's have its full version, too. The
 // date is the lock's; revision, "" or "2", tells images apart that have the same.

@@ -78,6 +78,7 @@ func TestTags(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, tt.want, tags.All())
 	}
+	require.Equal(t, []string{"1"}, catalog.Tags{Moving: []string{"1"}}.All())
 	_, err := c.Tags(plan.Base{Image: "none", Version: "7"}, "")
 	require.ErrorContains(t, err, "none")
 }
