@@ -114,7 +114,7 @@ func (f *fake) Solve(ctx context.Context, req gwclient.SolveRequest) (*gwclient.
 			}
 		}
 		s := op.GetSource()
-		if s == nil || !strings.HasPrefix(s.Identifier, "local://") {
+		if s == nil || !strings.HasPrefix(s.Identifier, "local://") && !strings.HasPrefix(s.Identifier, "git://") {
 			continue
 		}
 		files, err := selected(f.files, s.Attrs)
@@ -435,6 +435,49 @@ func TestDescriptorIsNoSource(t *testing.T) {
 }
 
 // No secret's content and no machine setting is part of a graph.
+// A project has the same files when it comes from a repository: its ignore file
+// counts there, too.
+func TestIgnoreFileOfARepository(t *testing.T) {
+	for _, name := range []string{".dockerignore", "birdhouse.yaml.dockerignore"} {
+		f := &fake{files: sample(t, "go/hello"), opts: map[string]string{"context": "https://example.test/app.git#main"}}
+		f.files[name] = &fstest.MapFile{Data: []byte("drafts\n!drafts/good\n")}
+		if _, err := build(t, f); err != nil {
+			t.Fatal(err)
+		}
+		copies := 0
+		for _, def := range f.solved {
+			git := map[string]bool{}
+			for _, dt := range def.Def {
+				op := &pb.Op{}
+				if err := op.UnmarshalVT(dt); err != nil {
+					t.Fatal(err)
+				}
+				if s := op.GetSource(); s != nil && strings.HasPrefix(s.Identifier, "git://") {
+					git[digest.FromBytes(dt).String()] = true
+				}
+				for i, in := range op.Inputs {
+					if !git[in.Digest] {
+						continue
+					}
+					if op.GetFile() == nil {
+						t.Errorf("input %d of %T is the repository as it is", i, op.Op)
+						continue
+					}
+					for _, a := range op.GetFile().Actions {
+						copies++
+						if got := a.GetCopy().ExcludePatterns; len(got) < 2 || got[0] != "drafts" || got[1] != "!drafts/good" {
+							t.Errorf("a copy of the repository leaves out %q", got)
+						}
+					}
+				}
+			}
+		}
+		if copies == 0 {
+			t.Errorf("%s: nothing is copied of the repository", name)
+		}
+	}
+}
+
 func TestMirrorIsNoKey(t *testing.T) {
 	keys := func(mirror string) []string {
 		f := &fake{files: sample(t, "go/hello"), opts: map[string]string{"build-arg:" + frontend.ArgDebianMirror: mirror}}

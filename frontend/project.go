@@ -15,6 +15,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerui"
 	gwclient "github.com/moby/buildkit/frontend/gateway/client"
 	gwpb "github.com/moby/buildkit/frontend/gateway/pb"
+	"github.com/moby/patternmatcher/ignorefile"
 	fstypes "github.com/tonistiigi/fsutil/types"
 
 	birdllb "github.com/birdhouse-build/birdhouse/llb"
@@ -51,9 +52,13 @@ func (b *build) openProject(ctx context.Context, patterns []string) (*project, e
 	if err != nil {
 		return nil, err
 	}
+	ignore := b.ui.DockerIgnorePatterns
+	if remote {
+		ignore = b.remoteIgnore()
+	}
 	source := &birdllb.Local{
 		Context:    b.ui.MainContext,
-		Ignore:     b.ui.DockerIgnorePatterns,
+		Ignore:     ignore,
 		Remote:     remote,
 		Descriptor: path.Clean(b.opts["filename"]),
 		Build:      b.ui.BuildPlatforms[0],
@@ -79,6 +84,56 @@ func (b *build) openProject(ctx context.Context, patterns []string) (*project, e
 		dirs: map[string][]fs.DirEntry{}, files: map[string][]byte{},
 	}, nil
 }
+
+// remoteIgnore reads the patterns of the ignore file of a context that is no
+// directory of the client's: a project is the same wherever it comes from. (BuildKit
+// itself has them for directories alone.)
+func (b *build) remoteIgnore() func(ctx context.Context) ([]string, error) {
+	var once sync.Once
+	var patterns []string
+	var failed error
+	return func(ctx context.Context) ([]string, error) {
+		once.Do(func() { patterns, failed = b.readRemoteIgnore(ctx) })
+		return patterns, failed
+	}
+}
+
+func (b *build) readRemoteIgnore(ctx context.Context) ([]string, error) {
+	st, err := b.ui.MainContext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	def, err := st.Marshal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	res, err := b.client.Solve(ctx, gwclient.SolveRequest{Definition: def.ToPB()})
+	if err != nil {
+		return nil, fmt.Errorf("loading the project: %w", err)
+	}
+	ref, err := res.SingleRef()
+	if err != nil {
+		return nil, err
+	}
+	// As for a directory, a file for this descriptor alone comes before that for all.
+	for _, name := range []string{path.Clean(b.opts["filename"]) + dockerignore, dockerignore} {
+		data, err := dockerui.ReadFile(ctx, ref, name)
+		if isNotExist(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading %s of the project: %w", name, err)
+		}
+		patterns, err := ignorefile.ReadAll(bytes.NewReader(data))
+		if err != nil {
+			return nil, fmt.Errorf("reading %s of the project: %w", name, err)
+		}
+		return patterns, nil
+	}
+	return nil, nil
+}
+
+const dockerignore = ".dockerignore"
 
 // remoteContext reports whether the build context is no directory of the
 // client's: a git repository, an archive, or an input of another build.

@@ -309,8 +309,9 @@ type Local struct {
 	// Context returns the whole build context with further options applied:
 	// dockerui's Client.MainContext.
 	Context func(ctx context.Context, opts ...llb.LocalOption) (*llb.State, error)
-	// Ignore are the patterns of the project's ignore file, which an exclusion
-	// must repeat, since options replace one another.
+	// Ignore are the patterns of the project's ignore file. Of a directory of the
+	// client's Context has applied them already, and an exclusion must repeat them,
+	// since options replace one another.
 	Ignore func(ctx context.Context) ([]string, error)
 	// Remote is true when the context is no directory of the client's but a
 	// state of its own (a git repository, an archive), to which Context's
@@ -348,14 +349,27 @@ func (l *Local) State(ctx context.Context, include, exclude []string, name strin
 	if err != nil {
 		return llb.Scratch(), err
 	}
-	if l.Remote && len(include)+len(exclude) > 0 {
-		return llb.Scratch().File(llb.Copy(*st, "/", "/", &llb.CopyInfo{
-			CopyDirContentsOnly: true,
-			IncludePatterns:     include,
-			ExcludePatterns:     exclude,
-		}), llb.Platform(l.Build), llb.WithCustomName("[internal] "+name)), nil
+	if l.Remote {
+		return l.part(ctx, *st, include, exclude, name)
 	}
 	return *st, nil
+}
+
+// part is what a state that is no directory of the client's has of the project.
+func (l *Local) part(ctx context.Context, st llb.State, include, exclude []string, name string) (llb.State, error) {
+	ignored, err := l.Ignore(ctx)
+	if err != nil {
+		return llb.Scratch(), err
+	}
+	exclude = slices.Concat(ignored, exclude)
+	if len(include)+len(exclude) == 0 {
+		return st, nil
+	}
+	return llb.Scratch().File(llb.Copy(st, "/", "/", &llb.CopyInfo{
+		CopyDirContentsOnly: true,
+		IncludePatterns:     include,
+		ExcludePatterns:     exclude,
+	}), llb.Platform(l.Build), llb.WithCustomName("[internal] "+name)), nil
 }
 
 // Path implements Source.
@@ -368,6 +382,9 @@ func (l *Local) Path(ctx context.Context, path, name string) (llb.State, error) 
 	st, err := l.Context(ctx, opts...)
 	if err != nil {
 		return llb.Scratch(), err
+	}
+	if l.Remote {
+		return l.part(ctx, *st, nil, nil, name)
 	}
 	return *st, nil
 }
