@@ -151,13 +151,19 @@ lint: setup-unit $(STEPS) $(BIN)/staticcheck ## gofmt, go vet, staticcheck
 	$(BIN)/staticcheck -tags grpcnotrace,bench ./...
 
 # Generated files, and the command that writes each to standard output.
-GENERATED := docs/schema.json docs/descriptor.md
+GENERATED := docs/schema.json docs/descriptor.md docs/sizes.md
 generate-docs/schema.json = dist/birdhouse schema
 generate-docs/descriptor.md = dist/birdhouse schema --format markdown
+generate-docs/sizes.md = dist/birdhouse catalog list --format markdown
 
 .PHONY: generate
 generate: dist/birdhouse ## writes the generated files anew
 	@$(foreach f,$(GENERATED),mkdir -p $(dir $f); $(generate-$f) > $f.new; mv $f.new $f;)
+
+.PHONY: sizes
+sizes: dist/birdhouse ## builds all base images, or IMAGES, notes how large they are, and writes docs/sizes.md
+	dist/birdhouse catalog measure $(IMAGES) --write catalog/sizes/sizes.json
+	$(MAKE) generate
 
 .PHONY: check-generated
 check-generated: dist/birdhouse
