@@ -22,9 +22,10 @@ func realCatalog(t *testing.T) *birdllb.Catalog {
 		t.Fatal(err)
 	}
 	return &birdllb.Catalog{
-		Catalog: c,
-		Mirror:  catalog.Mirror{Debian: "http://mirror.test/debian", Security: "http://mirror.test/security"},
-		Options: birdllb.Options{Steps: llb.Image("registry.test/steps"), Caps: caps(), Build: amd64, Epoch: epoch},
+		Catalog:   c,
+		Mirror:    catalog.Mirror{Debian: "http://mirror.test/debian", Security: "http://mirror.test/security"},
+		Locations: catalog.Locations{"nodejs": "http://node.test", "npm": "http://npm.test"},
+		Options:   birdllb.Options{Steps: llb.Image("registry.test/steps"), Caps: caps(), Build: amd64, Epoch: epoch},
 	}
 }
 
