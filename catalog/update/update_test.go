@@ -186,6 +186,79 @@ func TestUpdateThatIsRefused(t *testing.T) {
 	}
 }
 
+// What packages need comes in by itself where a layer says so, in each release of
+// Debian from its own archive; a release that mirrors follow less closely may be
+// past its expiry.
+func TestClosures(t *testing.T) {
+	suites := append(stone(), archivetest.Suite{
+		Name: "iron", Date: archivetest.Now.AddDate(0, 0, -9), ValidUntil: archivetest.Now.AddDate(0, 0, -2),
+		Packages: []archivetest.Package{
+			{Name: "files", Version: "8", Arch: "all", Control: []string{"Pre-Depends: scripts"}},
+			{Name: "tool8", Version: "1", Arch: "all", Control: []string{"Depends: files, libtool8, docs | more-docs, mail-agent"}},
+			{Name: "libtool8", Version: "1", Arch: "all", Control: []string{"Depends: libdeep"}},
+			{Name: "libdeep", Version: "1", Arch: "all"},
+			{Name: "docs", Version: "1", Arch: "all"},
+			{Name: "postman", Version: "1", Arch: "all", Control: []string{"Provides: mail-agent"}},
+			{Name: "pigeon", Version: "1", Arch: "all", Control: []string{"Provides: mail-agent"}},
+		},
+	})
+	a := archivetest.Start(t, suites...)
+	o := options(t, a)
+	text := strings.Replace(definitions, "trim:", `  "8": {component: main, values: {n: "8"}, sources: [{archive: debian, suite: iron, graceDays: 3}]}
+prefer: {mail-agent: pigeon}
+trim:`, 1)
+	text = strings.Replace(text, "{name: tool, on: [libc]", `{name: tool, suites: ["7"], on: [libc]`, 1)
+	text = strings.Replace(text, "{name: libc, on: [static]", `{name: libc, suites: ["7"], on: [static]`, 1)
+	text = strings.Replace(text, "images:", `  - {name: made, suites: ["8"], on: [static], with: true, closure: true, packages: ["tool{n}"], without: [docs]}
+images:`, 1)
+	o.Definitions = read(t, text)
+	lock, _, err := update.Run(context.Background(), o)
+	require.NoError(t, err)
+	names := func(list []catalog.LockedPackage) (out []string) {
+		for _, p := range list {
+			out = append(out, p.Name+" "+strings.Join(p.NeededBy, ","))
+		}
+		return out
+	}
+	layers := lock.Suites["8"].Layers
+	require.Equal(t, []string{"libdeep libtool8", "libtool8 tool8", "pigeon tool8", "tool8 "}, names(layers["made"]["amd64"]))
+	require.Equal(t, "8", layers["static"]["arm64"][0].Version)
+	require.NotContains(t, layers, "tool")
+	require.NotContains(t, lock.Suites["7"].Layers, "made")
+	for suite, sources := range map[string]int{"7": 3, "8": 1} {
+		require.Len(t, lock.Suites[suite].Sources, sources)
+		for _, s := range lock.Suites[suite].Sources {
+			require.Equal(t, "main/binary-arm64/Packages.xz", s.Indices["arm64"].Path)
+			data, err := (&archive.Fetcher{}).Get(context.Background(), a.URL+"/dists/"+s.Suite+"/"+s.Indices["arm64"].Path, s.Indices["arm64"].Size)
+			if s.Suite == "stone" || s.Suite == "iron" { // the others have it by its checksum alone
+				require.NoError(t, err)
+				require.Equal(t, s.Indices["arm64"].SHA256, archivetest.Sum(data))
+			} else {
+				data, err = (&archive.Fetcher{}).Get(context.Background(), a.URL+"/"+s.IndexPath("arm64"), s.Indices["arm64"].Size)
+				require.NoError(t, err)
+				require.Equal(t, s.Indices["arm64"].SHA256, archivetest.Sum(data))
+			}
+		}
+	}
+
+	c, err := catalog.New(o.Definitions, lock)
+	require.NoError(t, err)
+	img, err := c.Image(plan.Base{Image: "static", Version: "8", With: []string{"made"}}, "arm64", "amd64")
+	require.NoError(t, err)
+	var inLayer []string
+	for _, p := range img.Layers[1].Packages {
+		inLayer = append(inLayer, p.Name)
+	}
+	require.Equal(t, []string{"tool8", "libdeep", "libtool8", "pigeon"}, inLayer, "what the definitions list comes first")
+	_, err = c.Image(plan.Base{Image: "static", Version: "7", With: []string{"made"}}, "arm64", "amd64")
+	require.ErrorContains(t, err, `no package set "made"; there are tool`)
+
+	// Past the grace it is refused.
+	o.Definitions = read(t, strings.Replace(text, "graceDays: 3", "graceDays: 1", 1))
+	_, _, err = update.Run(context.Background(), o)
+	require.ErrorContains(t, err, "iron/InRelease: it expired on 2026-02-27T12:00:00Z")
+}
+
 // All that is wrong with the definitions is said at once.
 func TestEveryProblemIsNamed(t *testing.T) {
 	a := archivetest.Start(t, stone()...)
