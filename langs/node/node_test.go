@@ -1,0 +1,313 @@
+package node_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/moby/patternmatcher"
+	"github.com/stretchr/testify/require"
+
+	"github.com/birdhouse-build/birdhouse/langs/node"
+	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/langs/spec"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const samples = "../../testdata/node"
+
+// versions are those of a small catalog.
+var versions = []string{"20", "22", "24", "26"}
+
+// result is what a descriptor and a project lead to.
+type result struct {
+	plan     *plan.Plan
+	problems spec.Problems
+	text     string
+}
+
+// planFor parses a descriptor and plans its project, which it may only read as
+// far as Files says.
+func planFor(t testing.TB, descriptor string, project fs.FS) result {
+	t.Helper()
+	data := []byte(descriptor)
+	s, problems := spec.Parse("birdhouse.yaml", data, []string{"node"})
+	require.NotNil(t, s, "%v", problems)
+	if problems.HasErrors() {
+		return result{nil, problems, text(problems, data, project)}
+	}
+	problems = append(problems, s.Expand(spec.Vars{Version: "1.2.3", Revision: "0123abc", Args: s.Args})...)
+	guarded := &guardedFS{t: t, FS: project}
+	var err error
+	guarded.patterns, err = patternmatcher.New(node.Language{}.Files(s))
+	require.NoError(t, err)
+	p, found := node.Language{}.Plan(s, guarded, versions)
+	problems = append(problems, found...)
+	require.Equal(t, problems.HasErrors(), p == nil, "a plan or an error, not both or neither: %v", problems)
+	return result{p, problems, text(problems, data, project)}
+}
+
+func text(problems spec.Problems, descriptor []byte, project fs.FS) string {
+	sources := map[string][]byte{"": descriptor}
+	for _, p := range problems {
+		if data, err := fs.ReadFile(project, p.File); p.File != "" && err == nil {
+			sources[p.File] = data
+		}
+	}
+	return problems.Sorted().Text(sources)
+}
+
+// guardedFS fails the test when a file is read that Files does not name: the
+// frontend would not have it.
+type guardedFS struct {
+	fs.FS
+	t        testing.TB
+	patterns *patternmatcher.PatternMatcher
+}
+
+func (g *guardedFS) Open(name string) (fs.File, error) {
+	f, err := g.FS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err == nil && !info.IsDir() {
+		ok, err := g.patterns.MatchesOrParentMatches(name)
+		require.NoError(g.t, err)
+		if !ok {
+			g.t.Errorf("%s is read, but Files does not name it", name)
+		}
+	}
+	return f, nil
+}
+
+// TestSamples plans every sample: valid ones have plan.json, invalid ones
+// problems.txt, and problems.txt beside plan.json holds warnings.
+func TestSamples(t *testing.T) {
+	descriptors, err := filepath.Glob(filepath.Join(samples, "*/birdhouse.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, descriptors)
+	for _, file := range descriptors {
+		dir := filepath.Dir(file)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			require.NoError(t, err)
+			r := planFor(t, string(data), os.DirFS(dir))
+			var encoded []byte
+			if r.plan != nil {
+				encoded = encode(t, r.plan)
+				again := planFor(t, string(data), os.DirFS(dir))
+				require.Equal(t, string(encoded), string(encode(t, again.plan)), "the plan differs from one time to the next")
+			}
+			golden(t, filepath.Join(dir, "plan.json"), encoded)
+			golden(t, filepath.Join(dir, "problems.txt"), []byte(r.text))
+		})
+	}
+}
+
+func encode(t testing.TB, p *plan.Plan) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	require.NoError(t, e.Encode(p))
+	return b.Bytes()
+}
+
+// golden compares with a file; no content stands for no file.
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if len(got) == 0 {
+			err := os.Remove(file)
+			require.True(t, err == nil || os.IsNotExist(err))
+			return
+		}
+		require.NoError(t, os.WriteFile(file, got, 0o644))
+		return
+	}
+	want, err := os.ReadFile(file)
+	if !os.IsNotExist(err) {
+		require.NoError(t, err)
+	}
+	require.Equal(t, string(want), string(got), file)
+}
+
+// files makes a project: pairs of name and content.
+func files(pairs ...string) fstest.MapFS {
+	fsys := fstest.MapFS{}
+	for i := 0; i < len(pairs); i += 2 {
+		fsys[pairs[i]] = &fstest.MapFile{Data: []byte(pairs[i+1])}
+	}
+	return fsys
+}
+
+func fact(t testing.TB, p *plan.Plan, name string) plan.Fact {
+	t.Helper()
+	require.NotNil(t, p)
+	for _, f := range p.Facts {
+		if f.Name == name {
+			return f
+		}
+	}
+	t.Fatalf("there is no fact %q in %v", name, p.Facts)
+	return plan.Fact{}
+}
+
+func stage(t testing.TB, p *plan.Plan, name string) plan.Stage {
+	t.Helper()
+	require.NotNil(t, p)
+	for _, s := range p.Stages {
+		if s.Name == name {
+			return s
+		}
+	}
+	t.Fatalf("there is no stage %q", name)
+	return plan.Stage{}
+}
+
+func value(env []plan.Env, name string) string {
+	for _, e := range env {
+		if e.Name == name {
+			return e.Value
+		}
+	}
+	return ""
+}
+
+const server = "require('node:http').createServer((q, s) => s.end('hello')).listen(3000)\n"
+
+func TestVersion(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		descriptor string
+		project    fstest.MapFS
+		want       string
+	}{
+		{"nothing said", "", files(), "26 the newest with long-term support in the catalog"},
+		{"descriptor", "version: 24", files(), "24 birdhouse.yaml:2"},
+		{"descriptor, in full", "version: 24.3.0", files(), "24 birdhouse.yaml:2 says 24.3.0; the catalog's newest of that line"},
+		{"descriptor, not there", "version: 18", files(), "birdhouse.yaml:2:10: version: Node 18 is not in the catalog"},
+		{"descriptor, no version", "version: newest", files(), `version: "newest" is not a version of Node`},
+		{".nvmrc", "", files(".nvmrc", "v22\n"), "22 .nvmrc:1"},
+		{".nvmrc lts", "", files(".nvmrc", "lts/jod\n"), "22 .nvmrc:1 says lts/jod"},
+		{".nvmrc lts/*", "", files(".nvmrc", "lts/*\n"), "26 .nvmrc:1"},
+		{".nvmrc before .node-version", "", files(".nvmrc", "22", ".node-version", "24"), "22 .nvmrc:1"},
+		{".node-version", "", files(".node-version", "# ours\n24.1.0\n"), "24 .node-version:2 says 24.1.0"},
+		{".tool-versions", "", files(".tool-versions", "golang 1.26\nnodejs 22.1.0\n"), "22 .tool-versions:2 says 22.1.0"},
+		{"mise.toml", "", files("mise.toml", "[tools]\nnode = \"24\"\n"), "24 mise.toml:2"},
+		{"broken .nvmrc", "", files(".nvmrc", "newest\n"), `.nvmrc:1:1: "newest" is not a version of Node`},
+		{"engines", "", files("package.json", `{"engines": {"node": ">=20 <25"}}`), "24 package.json:1 says >=20 <25"},
+		{"engines that nothing is in", "", files("package.json", "{\n  \"engines\": {\"node\": \"18.x\"}\n}"), "package.json:2:23: engines.node: no Node of the catalog is in 18.x"},
+		{"volta", "", files("package.json", `{"volta": {"node": "22.4.1"}, "engines": {"node": ">=20"}}`), "22 package.json:1 says 22.4.1"},
+		{"devEngines", "", files("package.json", `{"devEngines": {"runtime": {"name": "node", "version": "^24.1"}}}`), "24 package.json:1 says ^24.1"},
+		{"descriptor against engines", "version: 20", files("package.json", `{"engines": {"node": ">=22"}}`), "20 birdhouse.yaml:2"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.project["server.js"] = &fstest.MapFile{Data: []byte(server)}
+			r := planFor(t, "language: node\n"+tt.descriptor+"\n", tt.project)
+			if r.plan == nil {
+				require.Contains(t, r.text, tt.want)
+				return
+			}
+			f := fact(t, r.plan, "version")
+			require.Contains(t, f.Value+" "+f.Source, tt.want)
+			require.Equal(t, f.Value, r.plan.Run.Version)
+		})
+	}
+	r := planFor(t, "language: node\nversion: 20\n", files("package.json", `{"engines": {"node": ">=22"}}`, "server.js", ""))
+	require.Contains(t, r.text, "warning: version: Node 20 is not what package.json:1 asks for (>=22)")
+}
+
+// The command of the image, or the problem, for start scripts and their like.
+func TestStart(t *testing.T) {
+	const node = "/usr/bin/tini -- /usr/local/bin/node "
+	for _, tt := range []struct {
+		name, manifest string
+		more           []string
+		descriptor     string
+		want           string
+	}{
+		{name: "plain", manifest: `{"scripts": {"start": "node server.js"}}`, want: node + "server.js"},
+		{name: "arguments", manifest: `{"scripts": {"start": "node server.js --port 80 'a b'"}}`, want: node + "server.js | --port 80 a b"},
+		{name: "flags", manifest: `{"scripts": {"start": "node -r ./x.js --max-old-space-size=100 --import ./y.mjs server"}}`, want: node + "-r ./x.js --max-old-space-size=100 --import ./y.mjs server.js"},
+		{name: "variables", manifest: `{"scripts": {"start": "PORT=80 NAME=\"a b\" node ./server.js"}}`, want: node + "server.js | PORT=80 NAME=a b"},
+		{name: "cross-env", manifest: `{"scripts": {"start": "cross-env NODE_ENV=staging PORT=80 node server.js"}}`, want: node + "server.js | NODE_ENV=staging PORT=80"},
+		{name: "echo before", manifest: `{"scripts": {"start": "echo starting $PORT && node server.js"}}`, want: `"echo starting $PORT && node server.js" needs a shell`},
+		{name: "plain echo before", manifest: `{"scripts": {"start": "echo starting && node server.js"}}`, want: node + "server.js"},
+		{name: "the build before", manifest: `{"scripts": {"build": "mkdir x", "start": "npm run build && node server.js"}}`, want: node + "server.js"},
+		{name: "another script", manifest: `{"scripts": {"start": "npm run serve", "serve": "A=1 node server.js"}}`, want: node + "server.js | A=1"},
+		{name: "scripts in a circle", manifest: `{"scripts": {"start": "npm run a", "a": "npm start"}}`, want: "the scripts call each other"},
+		{name: "migration before", manifest: `{"scripts": {"start": "prisma migrate deploy && node server.js"}}`, want: `it runs "prisma migrate deploy" before the program`},
+		{name: "the line to write", manifest: `{"scripts": {"start": "prisma migrate deploy && node server.js"}}`, want: "entrypoint: [node, server.js]"},
+		{name: "variable", manifest: `{"scripts": {"start": "node server.js --port $PORT"}}`, want: "needs a shell, and the image has none"},
+		{name: "two programs", manifest: `{"scripts": {"start": "node server.js & node worker.js"}}`, want: "needs a shell"},
+		{name: "pipe", manifest: `{"scripts": {"start": "node server.js | pino-pretty"}}`, want: "needs a shell"},
+		{name: "redirection", manifest: `{"scripts": {"start": "node server.js > log"}}`, want: "needs a shell"},
+		{name: "glob", manifest: `{"scripts": {"start": "node *.js"}}`, want: "needs a shell"},
+		{name: "no shell at all", manifest: `{"scripts": {"start": "node 'server.js"}}`, want: "is not a command that can be read"},
+		{name: "nodemon", manifest: `{"scripts": {"start": "nodemon server.js"}}`, want: "nodemon is not for an image: it watches files"},
+		{name: "watch", manifest: `{"scripts": {"start": "node --watch server.js"}}`, want: "--watch is for development"},
+		{name: "eval", manifest: `{"scripts": {"start": "node -e 'x()'"}}`, want: "starts no file"},
+		{name: "missing file", manifest: "{\n  \"scripts\": {\n    \"start\": \"node serv.js\"\n  }\n}", want: "package.json:3:14: scripts.start: there is no serv.js, and no build script that writes it"},
+		{name: "unknown program", manifest: `{"scripts": {"start": "serveit"}}`, want: "serveit is no program of a dependency that the image has"},
+		{name: "main", manifest: `{"main": "./server.js"}`, want: node + "server.js"},
+		{name: "main without ending", manifest: `{"main": "lib"}`, more: []string{"lib/index.js", ""}, want: node + "lib/index.js"},
+		{name: "bin", manifest: `{"name": "@a/tool", "bin": "server.js"}`, want: node + "server.js"},
+		{name: "usual name", manifest: `{}`, want: node + "server.js"},
+		{name: "two usual names", manifest: `{}`, more: []string{"server.mjs", ""}, want: "there are 2 files that could be the program (server.js, server.mjs)"},
+		{name: "entrypoint", manifest: `{}`, descriptor: "entrypoint: [node, --enable-source-maps, server.js]", want: node + "--enable-source-maps server.js"},
+		{name: "entrypoint that is not there", manifest: `{}`, descriptor: "entrypoint: [node, serv.js]", want: "birdhouse.yaml:2:13: entrypoint: the image will not have /app/serv.js"},
+		{name: "cmd", manifest: `{}`, descriptor: "cmd: [node, server.js]", want: "/usr/bin/tini -- | /usr/local/bin/node server.js"},
+		{name: "cmd, arguments", manifest: `{"scripts": {"start": "node server.js a"}}`, descriptor: "cmd: [b]", want: node + "server.js | b"},
+		{name: "no init", manifest: `{}`, descriptor: "init: false", want: "/usr/local/bin/node server.js"},
+		{name: "workdir", manifest: `{}`, descriptor: "workdir: /data", want: node + "/app/server.js"},
+		{name: "outside", manifest: `{"main": "../x.js"}`, want: "is outside of the project"},
+		{name: "absolute", manifest: `{"scripts": {"start": "node /home/me/server.js"}}`, want: "is a path of a machine"},
+		{name: "TypeScript", manifest: `{"scripts": {"start": "node server.ts"}}`, more: []string{"server.ts", ""}, want: node + "server.ts"},
+		{name: "TypeScript, too old", manifest: `{"scripts": {"start": "node server.ts"}}`, more: []string{"server.ts", ""}, descriptor: "version: 20", want: "Node 20 does not run TypeScript, and the program is server.ts"},
+		{name: "ts-node", manifest: `{"scripts": {"start": "ts-node server.ts"}}`, more: []string{"server.ts", ""}, want: "ts-node is no dependency of the running program"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			project := files(append([]string{"package.json", tt.manifest, "server.js", server, "x.js", "", "y.mjs", ""}, tt.more...)...)
+			r := planFor(t, "language: node\n"+tt.descriptor+"\n", project)
+			if r.plan == nil {
+				require.Contains(t, r.text, tt.want)
+				return
+			}
+			got := strings.Join(r.plan.Image.Entrypoint, " ")
+			if len(r.plan.Image.Cmd) > 0 {
+				got += " | " + strings.Join(r.plan.Image.Cmd, " ")
+			}
+			var env []string
+			for _, e := range r.plan.Image.Env {
+				if e != (plan.Env{Name: "NODE_ENV", Value: "production"}) {
+					env = append(env, e.Name+"="+e.Value)
+				}
+			}
+			if len(env) > 0 {
+				got += " | " + strings.Join(env, " ")
+			}
+			require.Equal(t, tt.want, got)
+		})
+	}
+}
+
+func TestBare(t *testing.T) {
+	r := planFor(t, "language: node\n", files("server.js", server))
+	require.NotNil(t, r.plan, r.text)
+	require.Empty(t, r.plan.Stages)
+	require.Len(t, r.plan.Layers, 1)
+	r = planFor(t, "language: node\n", files("hello.mjs", server))
+	require.Equal(t, "hello.mjs", r.plan.Image.Entrypoint[len(r.plan.Image.Entrypoint)-1])
+	r = planFor(t, "language: node\n", files("a.js", "", "b.js", ""))
+	require.Contains(t, r.text, "nothing says how the program in the build context is started")
+	require.Contains(t, r.text, "entrypoint: [node, FILE.js]")
+}

@@ -1,0 +1,423 @@
+package node
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/birdhouse-build/birdhouse/langs/app"
+	"github.com/birdhouse-build/birdhouse/langs/plan"
+)
+
+// collection is what the steps program keeps of what a command wrote (steps exec
+// --collect).
+type collection struct {
+	From     string   `json:"from"`
+	To       string   `json:"to"`
+	Root     string   `json:"root,omitempty"`
+	Optional bool     `json:"optional,omitempty"`
+	Include  []string `json:"include,omitempty"`
+	Exclude  []string `json:"exclude,omitempty"`
+}
+
+func collectJSON(c collection) string { return compactJSON(c) }
+
+// development are files that serve the work on the project alone, as patterns of
+// .dockerignore and of the steps program.
+var development = []string{
+	"**/.git", "**/.gitignore", "**/.gitattributes", "**/.github", "**/.gitlab-ci.yml", "**/.husky", "**/.vscode", "**/.idea", "**/.DS_Store",
+	"**/.env", "**/.env.*", "**/.npmrc", "**/.yarnrc", "**/.yarnrc.yml", "**/.yarn", "**/.pnp.*",
+	"**/package-lock.json", "**/npm-shrinkwrap.json", "**/pnpm-lock.yaml", "**/yarn.lock", "**/pnpm-workspace.yaml", "**/.pnpmfile.*",
+	"**/.nvmrc", "**/.node-version", "**/.tool-versions", "**/.mise.toml", "**/mise.toml",
+	"**/tsconfig.json", "**/tsconfig.*.json", "**/*.tsbuildinfo", "**/.eslintrc*", "**/eslint.config.*", "**/.prettierrc*", "**/.editorconfig",
+	"**/jest.config.*", "**/vitest.config.*", "**/nest-cli.json", "**/turbo.json", "**/nx.json",
+	"**/__tests__", "**/*.test.js", "**/*.test.cjs", "**/*.test.mjs", "**/*.test.ts", "**/*.spec.js", "**/*.spec.ts",
+	"**/coverage", "**/.turbo", "**/.nx", "**/.cache", "**/Dockerfile*", "**/.dockerignore", "**/*.dockerignore", "**/docker-compose*.yml", "**/compose.yaml",
+}
+
+// withoutTypes are the sources of TypeScript.
+var withoutTypes = []string{"**/*.ts", "**/*.tsx", "**/*.mts", "**/*.cts"}
+
+// unshipped are the patterns of what the image gets nothing of.
+func (b *builder) unshipped() []string {
+	patterns := append([]string{"**/node_modules"}, development...)
+	// The descriptor may have another name, and lie in the project's folder.
+	patterns = append(patterns, "**/"+path.Base(b.spec.File()))
+	if !b.runsTypes() {
+		patterns = append(patterns, withoutTypes...)
+	}
+	return patterns
+}
+
+// runsTypes says whether Node strips the types of what it runs.
+func (b *builder) runsTypes() bool {
+	if typescript(b.start.file) {
+		return true
+	}
+	for _, word := range append(slices.Clone(b.spec.Entrypoint), b.spec.Cmd...) {
+		if typescript(word) {
+			return true
+		}
+	}
+	return false
+}
+
+// nodeModules are the folders of dependencies that the build sees.
+func (b *builder) nodeModules() []plan.Mount {
+	if !b.installsAll() {
+		return nil
+	}
+	var mounts []plan.Mount
+	add := func(name string) {
+		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: at(name), From: depsStage, Path: "/" + name, Writable: true})
+	}
+	if b.tool.berry {
+		add(path.Join(b.root, ".yarn"))
+	}
+	if b.pnp() {
+		add(path.Join(b.root, ".pnp.cjs"))
+		if b.esmLoader() {
+			add(path.Join(b.root, ".pnp.loader.mjs"))
+		}
+		return mounts
+	}
+	for _, m := range b.mounted() {
+		add(path.Join(m.dir, "node_modules"))
+	}
+	return mounts
+}
+
+// sources is the project, in which scripts may write.
+func (b *builder) sources() plan.Mount {
+	return plan.Mount{Kind: plan.MountSource, Target: sourceDir, Exclude: slices.Clone(neverRead), Writable: true}
+}
+
+// cacheFolders are kept from one build to the next.
+func (b *builder) cacheFolders() []plan.Mount {
+	var mounts []plan.Mount
+	for _, dir := range b.framework.caches {
+		mounts = append(mounts, plan.Mount{
+			Kind: plan.MountCache, Target: at(path.Join(b.app.dir, dir)),
+			CacheID: "birdhouse-node-" + strings.Trim(strings.ReplaceAll(dir, "/", "-"), ".") + "-" + b.app.title() + "-" + plan.BuildArch,
+		})
+	}
+	if b.installsAll() && !b.pnp() {
+		mounts = append(mounts, plan.Mount{
+			Kind: plan.MountCache, Target: at(path.Join(b.app.dir, "node_modules/.cache")),
+			CacheID: "birdhouse-node-cache-" + b.app.title() + "-" + plan.BuildArch,
+		})
+	}
+	return mounts
+}
+
+// build runs the build scripts of the packages that the program needs, and its own,
+// and keeps what the image gets.
+func (b *builder) build() plan.Stage {
+	args := []string{plan.StepsProgram, "exec"}
+	for _, m := range b.builds {
+		if m.scripts["build"] != "" {
+			args = append(args, "--before", compactJSON(map[string]any{"dir": at(m.dir), "args": append(b.program(), "run", "build")}))
+		}
+	}
+	for _, c := range b.collections() {
+		args = append(args, "--collect", collectJSON(c))
+	}
+	args = append(append(args, "--"), append(b.program(), "run", b.script)...)
+	asked := ""
+	if b.spec.Has("build.script") {
+		asked = "build.script"
+	}
+	env := []plan.Env{{Name: "NODE_ENV", Value: "production"}, {Name: "NEXT_TELEMETRY_DISABLED", Value: "1"}, {Name: "ASTRO_TELEMETRY_DISABLED", Value: "1"}, {Name: "NUXT_TELEMETRY_DISABLED", Value: "1"}, {Name: "NG_CLI_ANALYTICS", Value: "false"}}
+	if v, ok := b.spec.Build.Env["NODE_ENV"]; ok {
+		env[0].Value = v
+	}
+	step := plan.Step{
+		Name: b.tool.name + " run " + b.script, Args: args, Env: b.offlineEnv(env...), Dir: at(b.app.dir),
+		Mounts: slices.Concat([]plan.Mount{b.sources()}, b.nodeModules(), b.toolMounts(), b.cacheFolders(), b.secrets(),
+			[]plan.Mount{{Kind: plan.MountOutput, Target: outDir}}),
+		Asked: asked,
+		Hint:  "the build script runs without network (build: {network: true} gives it), with the files that .dockerignore does not exclude; build.output and build.static say what it writes",
+	}
+	if b.spec.Build.Network {
+		step.Network = true
+		step.Mounts = append(step.Mounts, b.registryMounts()...)
+		step.Env = append(step.Env, plan.Env{Name: "NODE_EXTRA_CA_CERTS", Value: caBundle})
+	}
+	return plan.Stage{Name: buildStage, Base: b.base(), Steps: []plan.Step{step}}
+}
+
+// collections are what is kept of a build, in the layout of the image's folder.
+func (b *builder) collections() []collection {
+	dir, rel, root := at(b.app.dir), b.app.rel, at(b.root)
+	out := func(name string) string { return path.Join(outDir, name) }
+	if b.site != nil {
+		return []collection{{From: path.Join(dir, b.site.dir), To: out("site"), Root: root, Exclude: []string{"**/.env", "**/.env.*"}}}
+	}
+	if b.framework.standalone {
+		secrets := []string{"**/.env", "**/.env.*"}
+		return []collection{
+			{From: path.Join(dir, ".next/standalone"), To: outDir, Root: path.Join(dir, ".next/standalone"), Exclude: secrets},
+			{From: path.Join(dir, ".next/static"), To: out(path.Join(rel, ".next/static")), Root: root},
+			{From: path.Join(dir, "public"), To: out(path.Join(rel, "public")), Root: root, Optional: true},
+		}
+	}
+	var list []collection
+	for _, m := range b.libs {
+		list = append(list, collection{From: at(m.dir), To: out(m.rel), Root: root, Exclude: b.unshipped()})
+	}
+	output := []string(b.spec.Build.Output)
+	if len(output) == 0 {
+		output = b.framework.output
+	}
+	if len(output) == 0 || slices.Contains(output, "") {
+		exclude := b.unshipped()
+		for _, m := range b.members {
+			if m != b.app && app.Within(b.app.dir, m.dir) {
+				exclude = append(exclude, app.Relative(b.app.dir, m.dir))
+			}
+		}
+		exclude = append(exclude, b.framework.caches...)
+		return append(list, collection{From: dir, To: out(rel), Root: root, Exclude: exclude})
+	}
+	// Node reads of it whether files are modules, and programs their version.
+	list = append(list, collection{From: path.Join(dir, "package.json"), To: out(path.Join(rel, "package.json")), Optional: true})
+	for _, name := range output {
+		exclude := []string{"**/.env", "**/.env.*"}
+		if !b.runsTypes() {
+			exclude = append(exclude, withoutTypes...)
+		}
+		if !strings.HasPrefix(name, ".output") {
+			exclude = append(exclude, "**/node_modules/.cache")
+		}
+		list = append(list, collection{From: path.Join(dir, name), To: out(path.Join(rel, name)), Root: root, Exclude: exclude})
+	}
+	return list
+}
+
+// test runs the project's tests before the image is made.
+func (b *builder) test() plan.Stage {
+	args := b.spec.Test.Command
+	if args == nil {
+		args = append(b.program(), "run", "test")
+	}
+	env := b.offlineEnv()
+	for i, e := range env {
+		if e.Name == "PATH" {
+			env[i].Value = at(path.Join(b.app.dir, "node_modules/.bin")) + ":" + at(path.Join(b.root, "node_modules/.bin")) + ":" + e.Value
+		}
+	}
+	var commands []string
+	for _, m := range b.builds {
+		if m.scripts["build"] != "" {
+			commands = append(commands, "--before", compactJSON(map[string]any{"dir": at(m.dir), "args": append(b.program(), "run", "build")}))
+		}
+	}
+	name := strings.Join(args, " ")
+	if len(commands) > 0 {
+		args = append(append([]string{plan.StepsProgram, "exec"}, commands...), append([]string{"--"}, args...)...)
+	}
+	return plan.Stage{
+		Name: testStage, Base: b.base(), Gate: true,
+		Steps: []plan.Step{{
+			Name: name, Args: args, Env: env, Dir: at(b.app.dir),
+			Mounts: slices.Concat([]plan.Mount{b.sources()}, b.nodeModules(), b.toolMounts(), b.secrets(), []plan.Mount{{Kind: plan.MountOutput, Target: outDir}}),
+			Asked:  "test",
+			Hint:   "the image is built when the tests pass; they run as root, without network but loopback",
+		}},
+	}
+}
+
+// libraries checks that the run image has what addons are linked against.
+func (b *builder) libraries() plan.Stage {
+	asked := "language"
+	if b.spec.Has("packages") {
+		asked = "packages"
+	}
+	return plan.Stage{
+		Name: libsStage,
+		Base: plan.Base{Image: "node", Version: b.runtime.version, Variant: "build"},
+		Steps: []plan.Step{{
+			Name: "check shared libraries",
+			Args: []string{plan.StepsProgram, "libcheck", "--root", runRoot, librariesDir},
+			Dir:  "/",
+			Mounts: []plan.Mount{
+				{Kind: plan.MountRun, Target: runRoot},
+				{Kind: plan.MountStage, Target: librariesDir, From: prodStage, Output: librariesOutput},
+				{Kind: plan.MountOutput, Target: "/result"},
+			},
+			Asked: asked,
+			Hint:  "native addons are linked against libraries that the run image does not have: packages: [NAME] adds the Debian package that has them",
+		}},
+		PerPlatform: true,
+		Gate:        true,
+	}
+}
+
+// leftovers are what installations leave in node_modules that no program reads, and
+// that has times or paths in it, as patterns.
+var leftovers = []string{
+	"**/node_modules/.package-lock.json", "**/node_modules/.package-map.json", "**/node_modules/.yarn-integrity", "**/node_modules/.yarn-state.yml",
+	"**/node_modules/.modules.yaml", "**/node_modules/.pnpm-workspace-state*.json", "**/node_modules/.pnpm/lock.yaml", "**/node_modules/.cache",
+	"**/node_modules/**/build/Release/obj", "**/node_modules/**/build/Release/obj.target", "**/node_modules/**/build/Release/.deps",
+	"**/node_modules/**/build/config.gypi", "**/node_modules/**/build/Makefile", "**/node_modules/**/build/*.mk", "**/node_modules/**/build/node_gyp_bins",
+	"**/node_modules/**/build/gyp-mac-tool",
+}
+
+// dependencies are the patterns of what is installed for the image, below the
+// root.
+func (b *builder) dependencies() (include, exclude []string) {
+	exclude = slices.Concat(leftovers, otherSystems)
+	if b.pnp() {
+		include = []string{".pnp.cjs", ".yarn/cache", ".yarn/unplugged"}
+		if b.esmLoader() {
+			include = append(include, ".pnp.loader.mjs")
+		}
+		return include, exclude
+	}
+	if b.tool.name == pnpm {
+		// Its programs are shell scripts with paths of the build in them.
+		exclude = append(exclude, "**/node_modules/.bin")
+	}
+	for _, m := range append([]*member{b.top}, b.shippedMembers()...) {
+		pattern := app.EscapePattern(path.Join(m.rel, "node_modules")) + "/**"
+		if !slices.Contains(include, pattern) {
+			include = append(include, pattern)
+		}
+	}
+	return include, exclude
+}
+
+// esmLoader says whether yarn writes a loader for ES modules: when one of the
+// packages is such a module.
+func (b *builder) esmLoader() bool {
+	if b.yarn.ESMLoader != nil {
+		return *b.yarn.ESMLoader
+	}
+	return slices.ContainsFunc(b.packages(), func(m *member) bool { return m.manifest != nil && m.module })
+}
+
+// layers are the image's own, from the least to the most likely to change:
+// dependencies, the workspace's packages, files for browsers, the program.
+func (b *builder) layers() []plan.Layer {
+	var layers []plan.Layer
+	add := func(l plan.Layer) { layers = append(layers, l) }
+	if b.site != nil {
+		return b.siteLayers()
+	}
+	if len(b.prod) > 0 && b.spec.Build.Bundle == nil {
+		include, exclude := b.dependencies()
+		add(plan.Layer{
+			Name: "dependencies", Changes: "sometimes", What: app.Count(len(b.prod), "package"),
+			Copies: []plan.Copy{{Stage: prodStage, Source: path.Join("/", b.root), Target: app.Dir, Include: include, Exclude: exclude}},
+		})
+	}
+	layers = append(layers, app.Assets(b.spec)...)
+	if b.spec.Build.Bundle != nil {
+		add(plan.Layer{
+			Name: "application", Changes: "always", What: app.Dir + "  one file with its dependencies",
+			Copies: []plan.Copy{{Stage: bundleStage, Source: "/", Target: app.Dir}},
+		})
+		return layers
+	}
+	if b.framework.standalone {
+		modules := []string{"node_modules/**"}
+		if b.app.rel != "." {
+			modules = append(modules, app.EscapePattern(b.app.rel)+"/node_modules/**")
+		}
+		add(plan.Layer{
+			Name: "dependencies", Changes: "sometimes", What: "what Next needs of node_modules",
+			Copies: []plan.Copy{{Stage: buildStage, Source: "/", Target: app.Dir, Include: modules}},
+		})
+		static := b.below(b.framework.assets)
+		add(plan.Layer{
+			Name: "static", Changes: "often", What: "files for browsers",
+			Copies: []plan.Copy{{Stage: buildStage, Source: "/", Target: app.Dir, Include: static}},
+		})
+		add(plan.Layer{
+			Name: "application", Changes: "always", What: b.workDir() + "  " + b.framework.name,
+			Copies: []plan.Copy{{Stage: buildStage, Source: "/", Target: app.Dir, Exclude: append(withoutContent(modules), withoutContent(static)...)}},
+		})
+		return layers
+	}
+	from := plan.Copy{Stage: buildStage, Source: "/", Target: app.Dir}
+	if b.script == "" {
+		from = plan.Copy{Source: b.root, Target: app.Dir}
+	}
+	members := []string{}
+	for _, m := range b.libs {
+		members = append(members, app.EscapePattern(m.rel)+"/**")
+	}
+	if len(members) > 0 {
+		c := from
+		c.Include = members
+		if b.script == "" {
+			c.Exclude = b.unshipped()
+		}
+		add(plan.Layer{Name: "workspace", Changes: "often", What: listTitles(b.libs), Copies: []plan.Copy{c}})
+	}
+	static := b.below(b.framework.assets)
+	if len(static) > 0 && b.script != "" {
+		c := from
+		c.Include = static
+		add(plan.Layer{Name: "static", Changes: "often", What: "files for browsers", Copies: []plan.Copy{c}})
+	} else {
+		static = nil
+	}
+	c := from
+	if b.script == "" {
+		c.Exclude = b.unshipped()
+		if b.app.rel != "." {
+			c.Include = []string{app.EscapePattern(b.app.rel) + "/**"}
+		}
+		for _, m := range b.members {
+			if m != b.app && app.Within(b.app.dir, m.dir) {
+				c.Exclude = append(c.Exclude, app.EscapePattern(m.rel))
+			}
+		}
+		if output := b.spec.Build.Output; len(output) > 0 && !slices.Contains(output, "") {
+			c.Include = []string{app.EscapePattern(path.Join(b.app.rel, "package.json"))}
+			for _, name := range output {
+				c.Include = append(c.Include, app.EscapePattern(path.Join(b.app.rel, name)))
+			}
+		}
+	} else {
+		c.Exclude = append(withoutContent(members), withoutContent(static)...)
+	}
+	add(plan.Layer{Name: "application", Changes: "always", What: b.whatRuns(), Copies: []plan.Copy{c}})
+	return layers
+}
+
+func listTitles(members []*member) string {
+	var names []string
+	for _, m := range members {
+		names = append(names, m.title())
+	}
+	return strings.Join(names, ", ")
+}
+
+func (b *builder) whatRuns() string {
+	what := b.workDir()
+	if b.start.file != "" {
+		what = path.Join(what, b.start.file)
+	}
+	return fmt.Sprintf("%s  Node %s", what, b.runtime.version)
+}
+
+// below are patterns of folders of the program, below the root.
+func (b *builder) below(dirs []string) []string {
+	var patterns []string
+	for _, dir := range dirs {
+		patterns = append(patterns, app.EscapePattern(path.Join(b.app.rel, dir))+"/**")
+	}
+	return patterns
+}
+
+// withoutContent are patterns of folders in place of those of their content.
+func withoutContent(patterns []string) []string {
+	var dirs []string
+	for _, p := range patterns {
+		dirs = append(dirs, strings.TrimSuffix(p, "/**"))
+	}
+	return dirs
+}

@@ -1,0 +1,109 @@
+package node
+
+import (
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/birdhouse-build/birdhouse/langs/app"
+	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/langs/spec"
+)
+
+// The server of sites is lighttpd: https://redmine.lighttpd.net/projects/lighttpd/wiki.
+const (
+	siteServer = "/usr/sbin/lighttpd"
+	siteConfig = "/etc/lighttpd/lighttpd.conf"
+	// healthFile answers for /healthz, unless the site has a file of this name.
+	healthFile = "/usr/share/web/healthz"
+)
+
+// siteImage is the configuration of an image that serves files.
+func (b *builder) siteImage(image plan.Image) (plan.Image, spec.Problems) {
+	image.Entrypoint = []string{siteServer, "-D", "-f", siteConfig}
+	image.Cmd = nil
+	if len(image.Expose) == 0 {
+		image.Expose = []string{sitePort}
+	}
+	return image, nil
+}
+
+// siteFiles are the server's configuration and what it answers for /healthz.
+func (b *builder) siteFiles() []plan.File {
+	port := app.FirstPort(b.spec.Expose)
+	if port == 0 {
+		port, _ = strconv.Atoi(strings.TrimSuffix(sitePort, "/tcp"))
+	}
+	return []plan.File{
+		{Path: siteConfig, Mode: 0o444, Content: b.site.config(port)},
+		{Path: healthFile, Mode: 0o444, Content: "ok\n"},
+	}
+}
+
+// config is the server's configuration: types, caching by names, compression, a
+// health path, and what answers for paths that are not there.
+func (s *staticSite) config(port int) string {
+	var c strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&c, format+"\n", args...) }
+	line(`server.modules = ("mod_rewrite", "mod_alias", "mod_setenv", "mod_deflate")`)
+	line(`server.document-root = %s`, quote(app.Dir))
+	line(`server.port = %d`, port)
+	line(`server.tag = ""`)
+	line(`server.errorlog = "/dev/stderr"`)
+	line(`server.upload-dirs = ("/tmp")`)
+	line(`server.follow-symlink = "disable"`)
+	line(`server.range-requests = "enable"`)
+	line(`server.max-request-size = 64`)
+	line(`index-file.names = ("index.html")`)
+	line(`static-file.etags = "enable"`)
+	// Times are all the same: an ETag made of them would be, too.
+	line(`etag.use-mtime = "disable"`)
+	line(`etag.use-inode = "disable"`)
+	line(`deflate.mimetypes = ("text/", "application/javascript", "application/json", "application/manifest+json", "application/wasm", "application/xml", "image/svg+xml", "font/ttf")`)
+	line(`deflate.allowed-encodings = ("br", "gzip")`)
+	line(`alias.url = ("/healthz" => %s)`, quote(healthFile))
+	line(`$HTTP["url"] =~ "(^|/)\." { url.access-deny = ("") }`)
+	line(`setenv.set-response-header = ("X-Content-Type-Options" => "nosniff", "Cache-Control" => "no-cache")`)
+	if len(s.immutable) > 0 {
+		var folders []string
+		for _, dir := range s.immutable {
+			folders = append(folders, regexpQuote(dir))
+		}
+		line(`$HTTP["url"] =~ "^/(%s)/" { setenv.set-response-header = ("X-Content-Type-Options" => "nosniff", "Cache-Control" => "public, max-age=31536000, immutable") }`, strings.Join(folders, "|"))
+	}
+	if s.fallback != "" {
+		// Files that browsers ask for by name are not there, and no page.
+		line(`$HTTP["url"] !~ "^/healthz$|\.(css|gif|ico|jpe?g|js|json|map|mjs|png|svg|txt|wasm|webp|woff2?|xml)$" { url.rewrite-if-not-file = ("^" => %s) }`, quote("/"+s.fallback))
+	} else {
+		line(`server.error-handler-404 = "/404.html"`)
+	}
+	line(`mimetype.assign = (`)
+	for _, t := range mimeTypes {
+		line(`  %s => %s,`, quote(t[0]), quote(t[1]))
+	}
+	line(`  "" => "application/octet-stream"`)
+	line(`)`)
+	return c.String()
+}
+
+// quote is text as lighttpd reads it.
+func quote(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
+}
+
+func regexpQuote(dir string) string {
+	return strings.NewReplacer(".", `\.`, "+", `\+`).Replace(path.Clean(dir))
+}
+
+// mimeTypes are those of what sites are made of, by the ends of names.
+var mimeTypes = [][2]string{
+	{".html", "text/html; charset=utf-8"}, {".htm", "text/html; charset=utf-8"}, {".css", "text/css; charset=utf-8"},
+	{".js", "application/javascript"}, {".mjs", "application/javascript"}, {".json", "application/json"}, {".map", "application/json"},
+	{".webmanifest", "application/manifest+json"}, {".wasm", "application/wasm"}, {".xml", "application/xml"}, {".rss", "application/rss+xml"},
+	{".atom", "application/atom+xml"}, {".txt", "text/plain; charset=utf-8"}, {".md", "text/markdown; charset=utf-8"}, {".csv", "text/csv; charset=utf-8"},
+	{".pdf", "application/pdf"}, {".svg", "image/svg+xml"}, {".png", "image/png"}, {".jpg", "image/jpeg"}, {".jpeg", "image/jpeg"}, {".gif", "image/gif"},
+	{".webp", "image/webp"}, {".avif", "image/avif"}, {".ico", "image/x-icon"}, {".woff2", "font/woff2"}, {".woff", "font/woff"}, {".ttf", "font/ttf"},
+	{".otf", "font/otf"}, {".mp4", "video/mp4"}, {".webm", "video/webm"}, {".mp3", "audio/mpeg"}, {".ogg", "audio/ogg"}, {".wav", "audio/wav"},
+	{".zip", "application/zip"}, {".gz", "application/gzip"},
+}

@@ -1,0 +1,1 @@
+exports.wait = require("ms")("1s");

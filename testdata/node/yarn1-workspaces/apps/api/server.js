@@ -1,0 +1,4 @@
+const http = require("node:http");
+const { wait } = require("@acme/lib");
+
+http.createServer((request, response) => response.end(`waited ${wait}\n`)).listen(3000);
