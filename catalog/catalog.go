@@ -348,7 +348,14 @@ func (c *Catalog) fullVersion(at define.Place, def define.Image, layers []Layer)
 		if l.Archive != nil && l.Archive.Name == release {
 			return l.Archive.Version
 		}
-		for _, p := range l.Packages {
+		pkgs := l.Packages
+		if l.Make != nil {
+			// What is made is of the version of what it is made of.
+			for _, from := range l.Make.Target {
+				pkgs = append(pkgs, from.Packages...)
+			}
+		}
+		for _, p := range pkgs {
 			if p.Name == release {
 				return upstream(p.Version)
 			}
@@ -423,6 +430,12 @@ func (c *Catalog) stack(at define.Place, build string, names, top []string) ([]L
 			if l.Make.Target, err = c.stack(at, build, def.Make.Target, nil); err != nil {
 				return nil, err
 			}
+			for _, from := range l.Make.Target {
+				l.What = versions(l.What, from.Packages)
+			}
+			if err := complete(l); err != nil {
+				return nil, err
+			}
 		}
 		out = append(out, l)
 	}
@@ -450,8 +463,8 @@ func (c *Catalog) layer(at define.Place, def define.Layer) (Layer, error) {
 			Strip:    def.Strip,
 		},
 	}
+	l.What = versions(l.What, pkgs)
 	for _, p := range pkgs {
-		l.What = strings.ReplaceAll(l.What, "{"+p.Name+"}", upstream(p.Version))
 		l.Spec.Packages = append(l.Spec.Packages, layer.Package{SHA256: p.SHA256})
 	}
 	if def.Archive != "" {
@@ -474,8 +487,8 @@ func (c *Catalog) layer(at define.Place, def define.Layer) (Layer, error) {
 		}
 		l.What = strings.ReplaceAll(l.What, "{"+def.Archive+"}", l.Archive.Version)
 	}
-	if strings.ContainsAny(l.What, "{}") {
-		return Layer{}, fmt.Errorf("it has no version for %q of the layer %s", l.What, def.Name)
+	if err := complete(l); err != nil {
+		return Layer{}, err
 	}
 	for _, f := range def.Files {
 		l.Spec.Files = append(l.Spec.Files, layer.File{Path: f.Path, Mode: f.Mode, Content: f.Content, Link: f.Link, Dir: f.Dir, Owner: f.Owner})
@@ -486,6 +499,22 @@ func (c *Catalog) layer(at define.Place, def define.Layer) (Layer, error) {
 		}
 	}
 	return l, nil
+}
+
+// versions replaces the packages' names in braces by their versions.
+func versions(what string, pkgs []Package) string {
+	for _, p := range pkgs {
+		what = strings.ReplaceAll(what, "{"+p.Name+"}", upstream(p.Version))
+	}
+	return what
+}
+
+// complete fails for a layer that names a package of which there is no version.
+func complete(l Layer) error {
+	if strings.ContainsAny(l.What, "{}") {
+		return fmt.Errorf("it has no version for %q of the layer %s", l.What, l.Name)
+	}
+	return nil
 }
 
 // archive returns a locked archive for a place.

@@ -161,6 +161,34 @@ func TestLockThatDoesNotFit(t *testing.T) {
 }
 
 // The built-in catalog has what the frontend and the languages rely on.
+// A layer that a command makes has the version of what it is made of.
+func TestVersionOfWhatIsMade(t *testing.T) {
+	c, err := catalog.Default()
+	require.NoError(t, err)
+	img, err := c.Image(plan.Base{Image: "java", Version: "21"}, "arm64", "amd64")
+	require.NoError(t, err)
+	require.Regexp(t, `^21\.0\.[0-9.]+\+[0-9]+$`, img.FullVersion)
+	runtime := img.Layers[len(img.Layers)-1]
+	require.Equal(t, "Java "+img.FullVersion+", modules for web services", runtime.What)
+	require.Equal(t, []string{"java-jdk-21"}, withPackage(runtime.Make.Root, "openjdk-21-jdk-headless", "amd64"), "jlink runs on the build machine")
+	require.Equal(t, []string{"java-jmods-21"}, withPackage(runtime.Make.Target, "openjdk-21-jdk-headless", "arm64"), "it links what the image is for")
+	require.Equal(t, []string{"PATH=/usr/lib/jvm/java-21/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "JAVA_HOME=/usr/lib/jvm/java-21"}, img.Config.Env)
+}
+
+// withPackage returns the names of the layers that have a package for an
+// architecture.
+func withPackage(layers []catalog.Layer, name, arch string) []string {
+	var names []string
+	for _, l := range layers {
+		for _, p := range l.Packages {
+			if p.Name == name && p.Architecture == arch {
+				names = append(names, l.Name)
+			}
+		}
+	}
+	return names
+}
+
 func TestDefault(t *testing.T) {
 	c, err := catalog.Default()
 	require.NoError(t, err)
@@ -200,7 +228,7 @@ func TestDefault(t *testing.T) {
 	for _, l := range build.Layers {
 		names = append(names, l.Name)
 	}
-	require.Equal(t, []string{"static", "libc", "shell", "libs", "git", "toolchain"}, names)
+	require.Equal(t, []string{"static", "libc", "zlib", "shell", "libs", "git", "toolchain"}, names)
 	require.Regexp(t, `^CA 20\d{6}, time zones 20\d\d[a-z]$`, build.Layers[0].What)
 }
 
