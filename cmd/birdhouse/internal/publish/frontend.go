@@ -41,6 +41,9 @@ const FrontendRepository = "birdhouse"
 // were valid no longer are.
 const frontendMajor = "1"
 
+// frontendBase is the base of a Go program, which the frontend does without.
+const frontendBase = "static:13"
+
 // Frontend builds the frontend image, with a lock that has where the catalog's
 // images are published, from the source that this command carries, and pushes it.
 // It is built with birdhouse itself. Version is the command's.
@@ -68,8 +71,21 @@ func (r *run) publishFrontend(ctx context.Context, lock *catalog.Lock, version s
 	if err := writeSource(dir, lock); err != nil {
 		return nil, err
 	}
-	r.Request = func() (client.SolveOpt, error) { return request(dir) }
-	b, err := r.solve(ctx, FrontendRepository+":"+frontendMajor, r.Compression, nil, r.frontend.Build)
+	r.Request = func() (client.SolveOpt, error) {
+		opt, err := request(dir)
+		if err == nil {
+			// Certificates and time zones are for programs that need them: a frontend
+			// has no network and every build fetches it.
+			opt.FrontendAttrs["context:"+frontendBase] = "docker-image://scratch"
+		}
+		return opt, err
+	}
+	// For the same reason it is compressed as well as can be; it is small.
+	level := ""
+	if r.Compression == "gzip" {
+		level = "9"
+	}
+	b, err := r.solve(ctx, FrontendRepository+":"+frontendMajor, r.Compression, level, r.frontend.Build)
 	if err != nil {
 		return nil, err
 	}

@@ -285,7 +285,7 @@ func (r *run) build(ctx context.Context, t *task, h how) (*built, error) {
 			return sbom.SPDX(img, sbom.Options{Suite: img.Suite, Architecture: arch, Created: r.Catalog.Locked()})
 		},
 	}
-	return r.solve(ctx, t.base.String(), h.compression, nil, r.frontend.BuildBase(request))
+	return r.solve(ctx, t.base.String(), h.compression, "", r.frontend.BuildBase(request))
 }
 
 // annotations are those of an image, whatever its platform. Nothing in them

@@ -9,9 +9,9 @@ import (
 	gwclient "github.com/moby/buildkit/frontend/gateway/client"
 )
 
-// solve builds something as an index in a folder of its own. Change may change the
-// options; nil changes nothing.
-func (r *run) solve(ctx context.Context, name, compression string, change func(*client.SolveOpt), build gwclient.BuildFunc) (*built, error) {
+// solve builds something as an index in a folder of its own. Level is the level of
+// compression, "" for the builder's own.
+func (r *run) solve(ctx context.Context, name, compression, level string, build gwclient.BuildFunc) (*built, error) {
 	opt, err := r.Request()
 	if err != nil {
 		return nil, err
@@ -24,9 +24,6 @@ func (r *run) solve(ctx context.Context, name, compression string, change func(*
 	// Always an index, also of one platform.
 	opt.FrontendAttrs["multi-platform"] = "true"
 	opt.FrontendAttrs["attest:provenance"] = "type=provenance,mode=min,version=v1"
-	if change != nil {
-		change(&opt)
-	}
 	dir, store, err := newStore(r.Dir)
 	if err != nil {
 		return nil, err
@@ -35,8 +32,11 @@ func (r *run) solve(ctx context.Context, name, compression string, change func(*
 	if r.Prefix == "" {
 		delete(attrs, "name")
 	}
-	if compression == "zstd" {
-		attrs["compression"], attrs["force-compression"] = "zstd", "true"
+	if compression == "zstd" || level != "" {
+		attrs["compression"], attrs["force-compression"] = compression, "true"
+	}
+	if level != "" {
+		attrs["compression-level"] = level
 	}
 	opt.Exports = []client.ExportEntry{{Type: client.ExporterOCI, Attrs: attrs, OutputStore: store}}
 	// What the function itself says tells more than what is left of it after its way
