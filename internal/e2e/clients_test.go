@@ -2,13 +2,21 @@ package e2e_test
 
 import (
 	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,11 +47,16 @@ func pulled(t *testing.T, ref string) contents {
 
 func pull(t *testing.T, ref string) v1.Image {
 	t.Helper()
+	return pullFor(t, ref, "amd64")
+}
+
+func pullFor(t *testing.T, ref, arch string) v1.Image {
+	t.Helper()
 	r, err := name.ParseReference(ref, name.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}
-	img, err := remote.Image(r, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: "amd64"}))
+	img, err := remote.Image(r, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: arch}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +122,10 @@ func TestClientsAgree(t *testing.T) {
 		}, secrets...)
 		harness.Run(t, daemon.Buildctl(t, args...))
 		images["buildctl"] = pulled(t, registry+"/buildctl")
+		out := harness.Run(t, daemon.Buildctl(t, append(args, "--progress=plain", "--opt", "no-cache=smoke")...))
+		if !isCached(out, "[build] go build") || isCached(out, "[smoke] start the image") {
+			t.Errorf("the smoke check alone was to run again:\n%s", out)
+		}
 	})
 
 	t.Run("buildx", func(t *testing.T) {
@@ -122,6 +139,12 @@ func TestClientsAgree(t *testing.T) {
 		images["buildx"] = pulled(t, registry+"/buildx")
 		if !isCached(out, "[build] go build") {
 			t.Errorf("the same project in another folder, through another client, was compiled again:\n%s", out)
+		}
+
+		out = harness.Run(t, buildx.Command(args("-f", filepath.Join(dir, "birdhouse.yaml"), "--no-cache-filter=build", "-t", registry+"/again", "--push", dir)...))
+		images["buildx without a cache for the build"] = pulled(t, registry+"/again")
+		if isCached(out, "[build] go build") || strings.Contains(out, "] install go") && !isCached(out, "] install go") {
+			t.Errorf("the stage build alone was to run again:\n%s", out)
 		}
 
 		// The same text saved as Dockerfile needs no -f.
@@ -171,6 +194,187 @@ func TestClientsAgree(t *testing.T) {
 	for client, got := range images {
 		if diff := cmp.Diff(images["buildctl"], got); diff != "" {
 			t.Errorf("the image that %s built is another than buildctl's:\n%s", client, diff)
+		}
+	}
+}
+
+// Several platforms in one build: an index in the registry whose images are the
+// same through every client, and are what a build for one platform gives.
+func TestPlatformsThroughClients(t *testing.T) {
+	registry := harness.Registry(t)
+	daemon := harness.SharedBuildkitd(t)
+	frontend := harness.FrontendImage(t, daemon, registry)
+	mirror := "BIRDHOUSE_DEBIAN_MIRROR=" + harness.Mirror(t)
+	secrets := harness.Secrets(t)
+	const both = "linux/amd64,linux/arm64"
+	dir := sample(t, "go/hello")
+	syntax(t, dir, frontend)
+
+	harness.Run(t, daemon.Buildctl(t, append([]string{
+		"build", "--frontend", "gateway.v0", "--opt", "source=" + frontend,
+		"--local", "context=" + dir, "--local", "dockerfile=" + dir, "--opt", "platform=" + both,
+		"--opt", "build-arg:" + mirror, "--output", "type=image,name=" + registry + "/buildctl,push=true",
+	}, secrets...)...))
+	harness.Run(t, daemon.Buildx(t).Command(slices.Concat([]string{
+		"build", "--provenance=false", "--platform", both, "--build-arg", mirror,
+		"-f", filepath.Join(dir, "birdhouse.yaml"), "-t", registry + "/buildx", "--push", dir}, secrets)...))
+	for name, addr := range map[string][]string{"birdhouse": nil, "remote": {"--addr", daemon.Address}} {
+		ref := registry + "/" + name
+		out, _ := output(t, birdhouse(t, slices.Concat([]string{"build", "--platform", both, "-t", ref, "--push", dir}, addr)...))
+		for _, arch := range []string{"amd64", "arm64"} {
+			img := pullFor(t, ref, arch)
+			hash, err := img.Digest()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := regexp.MustCompile(regexp.QuoteMeta(ref) + "  linux/" + arch + "  " + hash.String() + `\n\n  layer +changes +size +what\n  static .*\n  application .*/app/hello`); !want.MatchString(out) {
+				t.Errorf("%s: the report lacks %s:\n%s", name, arch, out)
+			}
+		}
+		contains(t, out, "\npushed "+ref+"  sha256:")
+	}
+	harness.Run(t, birdhouse(t, "build", "--platform", "linux/arm64", "-t", registry+"/one", "--push", dir))
+
+	for _, arch := range []string{"amd64", "arm64"} {
+		want := contentsOf(t, pullFor(t, registry+"/buildctl", arch))
+		for _, client := range []string{"buildx", "birdhouse", "remote"} {
+			if diff := cmp.Diff(want, contentsOf(t, pullFor(t, registry+"/"+client, arch))); diff != "" {
+				t.Errorf("the image for %s that %s built is another than buildctl's:\n%s", arch, client, diff)
+			}
+		}
+		checkGoProgram(t, content(t, pullFor(t, registry+"/buildctl", arch), "app/hello"), arch, goVersion(t, ""), false, nil)
+	}
+	if diff := cmp.Diff(contentsOf(t, pullFor(t, registry+"/one", "arm64")), contentsOf(t, pullFor(t, registry+"/birdhouse", "arm64"))); diff != "" {
+		t.Errorf("built for one platform the image is another:\n%s", diff)
+	}
+}
+
+// gitOverHTTP serves a repository over HTTP that has a folder's files in app/, on the
+// branch main, and returns its URL and the commit.
+func gitOverHTTP(t *testing.T, dir string) (url, commit string) {
+	t.Helper()
+	git, err := exec.LookPath("git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	work := filepath.Join(root, "work")
+	if err := os.CopyFS(filepath.Join(work, "app"), os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command(git, append([]string{"-c", "user.name=bird", "-c", "user.email=bird@example.test"}, args...)...)
+		cmd.Env = append(os.Environ(), "HOME="+root, "GIT_CONFIG_NOSYSTEM=1")
+		return strings.TrimSpace(harness.Run(t, cmd))
+	}
+	run("init", "-q", "-b", "main", work)
+	run("-C", work, "add", "-A", "-f")
+	run("-C", work, "commit", "-q", "-m", "a bird")
+	run("clone", "-q", "--bare", work, filepath.Join(root, "repos", "birds.git"))
+	server := httptest.NewServer(&cgi.Handler{
+		Path: git, Args: []string{"http-backend"},
+		Env: []string{"GIT_PROJECT_ROOT=" + filepath.Join(root, "repos"), "GIT_HTTP_EXPORT_ALL=1", "HOME=" + root},
+	})
+	t.Cleanup(server.Close)
+	return server.URL + "/birds.git", run("-C", work, "rev-parse", "HEAD")
+}
+
+// archived is a folder as a tar archive, compressed.
+func archived(t *testing.T, dir string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	if err := errors.Join(w.AddFS(os.DirFS(dir)), w.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// A project is the same wherever it comes from: a folder, a git repository, an
+// archive from a server or from standard input.
+func TestContextsFromElsewhere(t *testing.T) {
+	registry := harness.Registry(t)
+	daemon := harness.SharedBuildkitd(t)
+	frontend := harness.FrontendImage(t, daemon, registry)
+	mirror := "BIRDHOUSE_DEBIAN_MIRROR=" + harness.Mirror(t)
+	secrets := harness.Secrets(t)
+	dir := sample(t, "go/embed")
+	syntax(t, dir, frontend)
+	// Of no part of the image, as the ignore file says, which is the project's own.
+	write(t, filepath.Join(dir, ".dockerignore"), "pages/draft*\n")
+	write(t, filepath.Join(dir, "pages", "draft.html"), "not for everybody")
+	repository, commit := gitOverHTTP(t, dir)
+	archive := archived(t, dir)
+	files := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/app.tar.gz":
+			_, _ = w.Write(archive)
+		case "/birdhouse.yaml":
+			http.ServeFile(w, r, filepath.Join(dir, "birdhouse.yaml"))
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer files.Close()
+
+	images := map[string]contents{}
+	build := func(name, context string, stdin []byte, flags ...string) {
+		t.Helper()
+		ref := registry + "/" + name
+		cmd := birdhouse(t, slices.Concat([]string{"build", "-t", ref, "--push", "--progress=plain"}, flags, []string{context})...)
+		cmd.Stdin = bytes.NewReader(stdin)
+		harness.Run(t, cmd)
+		images[name] = pulled(t, ref)
+	}
+	build("folder", dir, nil)
+	build("branch", repository+"#main:app", nil)
+	build("commit", repository+"?subdir=app&commit="+commit, nil)
+	build("archive", files.URL+"/app.tar.gz", nil)
+	build("stdin", "-", archive)
+	build("another-descriptor", repository+"#main:app", nil, "-f", files.URL+"/birdhouse.yaml")
+	build("remote", repository+"#main:app", nil, "--addr", daemon.Address)
+	build("remote-stdin", "-", archive, "--addr", daemon.Address)
+
+	for name, context := range map[string]string{"buildctl-git": repository + "#main:app", "buildctl-archive": files.URL + "/app.tar.gz"} {
+		harness.Run(t, daemon.Buildctl(t, append([]string{
+			"build", "--frontend", "gateway.v0", "--opt", "source=" + frontend, "--opt", "context=" + context,
+			"--opt", "build-arg:" + mirror, "--output", "type=image,name=" + registry + "/" + name + ",push=true",
+		}, secrets...)...))
+		images[name] = pulled(t, registry+"/"+name)
+	}
+	buildx := daemon.Buildx(t)
+	for name, context := range map[string]string{"buildx-git": repository + "#main:app", "buildx-stdin": "-"} {
+		cmd := buildx.Command(slices.Concat([]string{"build", "--provenance=false", "--build-arg", mirror, "--build-arg", "BUILDKIT_SYNTAX=" + frontend,
+			"-f", "birdhouse.yaml", "-t", registry + "/" + name, "--push", context}, secrets)...)
+		cmd.Stdin = bytes.NewReader(archive)
+		harness.Run(t, cmd)
+		images[name] = pulled(t, registry+"/"+name)
+	}
+	for name, got := range images {
+		if diff := cmp.Diff(images["folder"], got); diff != "" {
+			t.Errorf("%s: the image is another than the folder's:\n%s", name, diff)
+		}
+	}
+
+	// What is not there is said, and where it was looked for.
+	for _, test := range []struct {
+		context string
+		want    []string
+	}{
+		{repository + "#nobranch", []string{"nobranch"}},
+		{repository + "#main", []string{"no descriptor", "birdhouse.yaml"}},
+		{repository + "#main:nowhere", []string{"nowhere"}},
+		{files.URL + "/none.tar.gz", []string{"none.tar.gz", "404"}},
+		{files.URL + "/birdhouse.yaml", []string{"there is no go.mod in the build context"}},
+	} {
+		out := fails(t, 1, birdhouse(t, "build", "-t", "never", "--progress=plain", test.context))
+		contains(t, out, test.want...)
+		for _, n := range noise {
+			if strings.Contains(said(out), n) {
+				t.Errorf("%s: %q in:\n%s", test.context, n, out)
+			}
 		}
 	}
 }

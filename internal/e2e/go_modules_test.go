@@ -249,6 +249,21 @@ func TestGoPrivateProxy(t *testing.T) {
 		t.Error("the proxy was not asked for anything")
 	}
 
+	// What was downloaded with the secret is for this project alone: another one's
+	// build does not find it.
+	own := dir
+	dir = sample(t, "go/private")
+	write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n")
+	write(t, filepath.Join(dir, "go.sum"), sum)
+	edit(t, filepath.Join(dir, "go.mod"), "v1.0.0", version)
+	edit(t, filepath.Join(dir, "go.mod"), "module example.test/app", "module example.test/stranger")
+	build(true, env)
+	write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\nsecrets: [{id: netrc, optional: true}]\n")
+	if out := build(true, env); !strings.Contains(out, "401 Unauthorized") {
+		t.Errorf("the build fails for another reason than the missing secret:\n%s", out)
+	}
+	dir = own
+
 	// Once downloaded, the secret is of no interest: another one is no other build.
 	if out := build(false, env, "--secret", "id=netrc,src="+netrc("another-"+proxyPassword)); !isCached(out, "[deps] go mod download") {
 		t.Errorf("the secret is part of a cache key:\n%s", out)

@@ -295,3 +295,27 @@ func TestNoCache(t *testing.T) {
 		t.Errorf("built %s, and without a cache %s", a, b)
 	}
 }
+
+// Stages that are named run again, and no others; the image is the same.
+func TestNoCacheFilter(t *testing.T) {
+	dir, root := sample(t, "go/tests"), harness.SharedRoot(t)
+	steps := map[string][]string{
+		"test":  {"[test 1/2] go vet ./...", "[test 2/2] go test ./..."},
+		"build": {"[build] go build ."},
+	}
+	harness.Run(t, birdhouse(t, "build", "-t", "all", "--progress=plain", dir))
+	for filter, again := range map[string][]string{"test": {"test"}, "BUILD": {"build"}, "build,test": {"build", "test"}, "nothing": nil} {
+		out := harness.Run(t, birdhouse(t, "build", "-t", "some", "--no-cache-filter", filter, "--progress=plain", dir))
+		for stage, names := range steps {
+			for _, name := range names {
+				ran := strings.Contains(out, name) && !isCached(out, name)
+				if want := slices.Contains(again, stage); ran != want {
+					t.Errorf("--no-cache-filter %s: %s has run: %v, want %v\n%s", filter, name, ran, want, out)
+				}
+			}
+		}
+		if a, b := digest(t, root, "all"), digest(t, root, "some"); a != b {
+			t.Errorf("--no-cache-filter %s: built %s, before %s", filter, b, a)
+		}
+	}
+}
