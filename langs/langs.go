@@ -9,6 +9,7 @@ import (
 	"io/fs"
 
 	"github.com/birdhouse-build/birdhouse/langs/golang"
+	"github.com/birdhouse-build/birdhouse/langs/node"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
@@ -36,7 +37,7 @@ type Detected = spec.Detected
 
 // All are the languages, in the order in which they are detected.
 func All() []Language {
-	return []Language{golang.Language{}}
+	return []Language{golang.Language{}, node.Language{}}
 }
 
 // ByName returns the language of that name.

@@ -30,7 +30,10 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // versions are the catalog's for a test: goldens do not depend on the real one.
-var versions = []string{"1.24.13", "1.25.14", "1.26.11", "1.27.4"}
+var versions = map[string][]string{
+	"go":   {"1.24.13", "1.25.14", "1.26.11", "1.27.4"},
+	"node": {"20", "22", "24", "26"},
+}
 
 var (
 	amd64 = ocispecs.Platform{OS: "linux", Architecture: "amd64"}
@@ -106,7 +109,7 @@ func planOf(t *testing.T, dir string) *plan.Plan {
 		t.Fatal(p)
 	}
 	l, _ := langs.ByName(s.Language)
-	p, problems := l.Plan(s, os.DirFS(dir), versions)
+	p, problems := l.Plan(s, os.DirFS(dir), versions[s.Language])
 	if problems.HasErrors() {
 		t.Fatal(problems)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/solver/pb"
@@ -50,7 +51,7 @@ func (g *graph) image(ctx context.Context) (llb.State, error) {
 // makes has the copy's mode on some servers. Where that can be, the folders are
 // made first and all is copied once more, which sets the times.
 func (g *graph) layer(ctx context.Context, from llb.State, l plan.Layer, gates []llb.State) (llb.State, error) {
-	project := slices.ContainsFunc(l.Copies, func(c plan.Copy) bool { return c.Stage == "" })
+	project := slices.ContainsFunc(l.Copies, func(c plan.Copy) bool { return c.Stage == "" && !ours(c.Target) })
 	// Files of the project may go anywhere: into folders of the base, whose owner
 	// and mode must stay, and through its links. So they are copied onto it, and
 	// what that changed is the layer.
@@ -122,6 +123,14 @@ func (g *graph) layer(ctx context.Context, from llb.State, l plan.Layer, gates [
 	}
 	return from.File(llb.Copy(st, "/", "/", &llb.CopyInfo{CopyDirContentsOnly: true, CreatedTime: &g.Epoch}), options...), nil
 }
+
+// ours says whether a path is in the folder of programs, which no base has.
+func ours(target string) bool {
+	return target == appDir || strings.HasPrefix(target, appDir+"/")
+}
+
+// appDir is where languages put programs.
+const appDir = "/app"
 
 // missingHint is for a copy of a file that is not in the project.
 const missingHint = "files that .dockerignore excludes are not there, nor is what a symbolic link out of the build context leads to"
