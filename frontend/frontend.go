@@ -117,10 +117,10 @@ func (b *build) read(ctx context.Context) error {
 			break
 		}
 		if !isNotExist(err) {
-			return fmt.Errorf("reading the descriptor %s: %w", name, err)
+			return fmt.Errorf("reading the descriptor %s%s: %w", name, b.from(), err)
 		}
 		if i == len(names)-1 {
-			return fmt.Errorf("no descriptor: there is no %s; a file with the line `language: go` is one (birdhouse init writes it)", strings.Join(names, ", "))
+			return fmt.Errorf("no descriptor: there is no %s%s; a file with the line `language: go` is one (birdhouse init writes it)", strings.Join(names, ", "), b.from())
 		}
 	}
 	if v, ok := b.ui.BuildArgs[argEpoch]; ok && v != "" {

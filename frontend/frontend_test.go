@@ -435,6 +435,19 @@ func TestDescriptorIsNoSource(t *testing.T) {
 }
 
 // No secret's content and no machine setting is part of a graph.
+// Without a descriptor the message says where it was looked for, without passwords.
+func TestNoDescriptorInARepository(t *testing.T) {
+	f := &fake{files: fstest.MapFS{"go.mod": {}}, opts: map[string]string{"context": "https://bird:tits@example.test/app.git#main"}}
+	_, err := build(t, f)
+	if err == nil || !strings.Contains(err.Error(), "Dockerfile in https://xxxxx:xxxxx@example.test/app.git#main; a file") {
+		t.Errorf("got %v", err)
+	}
+	f.opts = map[string]string{"context": "context"}
+	if _, err = build(t, f); err == nil || !strings.Contains(err.Error(), "Dockerfile; a file") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A project has the same files when it comes from a repository: its ignore file
 // counts there, too.
 func TestIgnoreFileOfARepository(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerui"
 	gwclient "github.com/moby/buildkit/frontend/gateway/client"
 	gwpb "github.com/moby/buildkit/frontend/gateway/pb"
+	"github.com/moby/buildkit/util/urlutil"
 	"github.com/moby/patternmatcher/ignorefile"
 	fstypes "github.com/tonistiigi/fsutil/types"
 
@@ -159,6 +160,26 @@ func (b *build) remoteContext(ctx context.Context) (bool, error) {
 	_, ok := inputs[dockerui.DefaultLocalNameContext]
 	return ok, nil
 }
+
+// from says for a message where a context comes from that is neither a directory
+// nor an archive of the client's.
+func (b *build) from() string {
+	key := dockerui.DefaultLocalNameContext
+	if v, ok := b.opts["contextkey"]; ok {
+		key = v
+	}
+	address := b.opts[key]
+	_, git, _ := dockerui.DetectGitContext(address, nil)
+	_, _, http := dockerui.DetectHTTPContext(address)
+	if !git && !http || strings.HasPrefix(address, uploaded) {
+		return ""
+	}
+	return " in " + urlutil.RedactCredentials(address)
+}
+
+// uploaded is what the addresses of archives begin with that clients have
+// (BuildKit's session/upload).
+const uploaded = "http://buildkit-session/"
 
 // failed is the first error that says nothing about the project: a lost
 // connection, a canceled build.
