@@ -221,30 +221,36 @@ func (c *Catalog) registrySecrets() ([]llb.RunOption, error) {
 // goToolchain installs a Go release through Go's own toolchain mechanism
 // (https://go.dev/doc/toolchain): the bootstrap go downloads it as a module,
 // verifies it against the checksum database and, asked for its version, has
-// proved that it runs.
+// proved that it runs. One for another architecture is downloaded and verified in
+// the same way, and what the go command does after that is done by copies: see
+// cmd/go/internal/toolchain in Go's sources.
 func (c *Catalog) goToolchain(ref string, l catalog.Layer) (llb.State, error) {
 	root, err := c.layers(ref, l.Bootstrap)
 	if err != nil {
 		return llb.Scratch(), err
 	}
 	const cache = "/go/pkg/mod"
-	name := fmt.Sprintf("go%s.%s-%s", l.GoToolchain, c.Build.OS, c.Build.Architecture)
-	dir := "golang.org/toolchain@v0.0.1-" + name
+	module := fmt.Sprintf("golang.org/toolchain@v0.0.1-go%s.linux-%s", l.GoToolchain, l.GoArchitecture)
+	dir := "/" + module
+	foreign := l.GoArchitecture != c.Build.Architecture
+	command, toolchain := []string{"go", "version"}, "go"+l.GoToolchain
+	if foreign {
+		command, toolchain = []string{"go", "mod", "download", module}, "local"
+	}
 	args := []string{plan.StepsProgram, "exec",
 		"--message", "the Go toolchain " + l.GoToolchain + " could not be installed: is it a released version, and is the module proxy reached?"}
 	args = append(args, "--remove", cache+"=cache")
 	for _, pattern := range l.Spec.Exclude {
-		args = append(args, "--remove", cache+"/"+dir+"="+pattern)
+		args = append(args, "--remove", cache+dir+"="+pattern)
 	}
-	args = append(args, "--", "go", "version")
+	args = append(append(args, "--"), command...)
 	opts := []llb.RunOption{
 		llb.Args(args),
 		llb.Dir("/"),
 		llb.AddEnv("PATH", "/usr/lib/go/bin:/usr/lib/go-1.24/bin:/usr/bin:/bin"),
 		llb.AddEnv("HOME", "/root"),
 		llb.AddEnv("GOPATH", "/go"),
-		llb.AddEnv("GOTOOLCHAIN", "go"+l.GoToolchain),
-		llb.AddEnv("GOFLAGS", "-modcacherw"),
+		llb.AddEnv("GOTOOLCHAIN", toolchain),
 		llb.AddMount(path.Dir(plan.StepsProgram), c.Steps, llb.Readonly),
 	}
 	opts = append(opts, c.network(true)...)
@@ -259,12 +265,22 @@ func (c *Catalog) goToolchain(ref string, l catalog.Layer) (llb.State, error) {
 		opts = append(opts, co)
 	}
 	out := root.Run(opts...).AddMount(cache, llb.Scratch())
-	return llb.Scratch().File(llb.Copy(out, "/"+dir, "/usr/local/go", &llb.CopyInfo{
-		CopyDirContentsOnly: true,
-		CreateDestPath:      true,
-		ChownOpt:            owner(),
-		CreatedTime:         &c.Epoch,
-	}), c.constraints(fmt.Sprintf("[base %s] add go%s", ref, l.GoToolchain))...), nil
+	const goroot = "/usr/local/go"
+	info := llb.CopyInfo{CopyDirContentsOnly: true, CreateDestPath: true, ChownOpt: owner(), CreatedTime: &c.Epoch}
+	add := llb.Copy(out, dir, goroot, &info)
+	if foreign {
+		// A module's zip keeps no right to execute, and no go.mod below its root.
+		executable := info
+		executable.Mode = &llb.ChmodOpt{Mode: 0o555}
+		scripts := executable
+		scripts.CopyDirContentsOnly, scripts.AllowWildcard, scripts.AllowEmptyWildcard = false, true, true
+		add = add.Copy(out, dir+"/bin", goroot+"/bin", &executable).
+			Copy(out, dir+"/pkg/tool", goroot+"/pkg/tool", &executable).
+			Copy(out, dir+"/lib/wasm/go_*_exec", goroot+"/lib/wasm/", &scripts).
+			Copy(out, dir+"/src/_go.mod", goroot+"/src/go.mod", &llb.CopyInfo{ChownOpt: owner(), CreatedTime: &c.Epoch}).
+			Copy(out, dir+"/src/cmd/_go.mod", goroot+"/src/cmd/go.mod", &llb.CopyInfo{ChownOpt: owner(), CreatedTime: &c.Epoch})
+	}
+	return llb.Scratch().File(add, c.constraints(fmt.Sprintf("[base %s] add go%s", ref, l.GoToolchain))...), nil
 }
 
 func architecture(l catalog.Layer) string {
