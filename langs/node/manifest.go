@@ -235,7 +235,7 @@ func jsonProblem(file string, data []byte, err error) spec.Problem {
 	case errors.As(err, &syntax):
 		pr.Message = "the file is not JSON: " + strings.TrimPrefix(syntax.Error(), "json: ")
 		// The decoder has read the character that it does not like.
-		at = int(syntax.Offset) - 1
+		at = max(int(syntax.Offset)-1, 0)
 		if before := bytes.TrimRight(data[:max(min(at, len(data)), 0)], " \t\r\n"); bytes.HasSuffix(before, []byte(",")) {
 			pr.Hint = "JSON has no comma behind the last entry"
 			at = len(before) - 1

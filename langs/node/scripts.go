@@ -61,9 +61,10 @@ func addonsOf(l *lock, packages []*locked) []*locked {
 }
 
 // checkScripts reports packages whose install scripts nobody has allowed or
-// refused: npm 12 does not run them, and says nothing that stops a build.
+// refused: npm 12 does not run them, and says nothing that stops a build. The npm
+// of the build images is older and runs them.
 func (p *project) checkScripts(t tool, l *lock, packages []*locked) spec.Problems {
-	if t.name != npm || t.version != "" && t.major() < 12 {
+	if t.name != npm || t.major() < 12 {
 		return nil
 	}
 	var open, lines []string

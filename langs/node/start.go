@@ -1,7 +1,9 @@
 package node
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -165,17 +167,15 @@ func (p *project) findFile(s *start, builds bool) string {
 		return ""
 	}
 	for _, name := range append([]string{full}, alternatives(full)...) {
+		if _, err := fs.Stat(p.files, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return app.Unreadable(name, err).Message + ": " + name
+		}
 		if p.files.IsFile(name) {
 			s.file = app.Relative(p.app.dir, name)
 			return ""
 		}
 	}
-	s.built = builds
-	if builds {
-		if path.Ext(s.file) == "" {
-			// Node completes it when it starts.
-			return ""
-		}
+	if s.built = builds; builds {
 		return ""
 	}
 	if seen(s.file) || path.Ext(s.file) == "" {

@@ -2,7 +2,9 @@ package node
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"regexp"
 	"slices"
@@ -98,7 +100,9 @@ func (p *project) chooseTool() (tool, spec.Problems) {
 	}
 	var t tool
 	var problems spec.Problems
-	at := func(message, hint string) spec.Problem { return p.spec.Problem("build.tool", message, hint) }
+	at := func(message, hint string) spec.Problem {
+		return p.spec.Problem("build.tool", "build.tool: "+message, hint)
+	}
 	said := string(p.spec.Build.Tool)
 	switch {
 	case said != "":
@@ -204,7 +208,7 @@ func (p *project) lockFiles() []string {
 	var found []string
 	for _, l := range lockNames {
 		name := path.Join(p.root, l.file)
-		if !p.files.Exists(name) || len(found) > 0 && lockTool(found[len(found)-1]) == l.tool {
+		if _, err := fs.Stat(p.files, name); errors.Is(err, fs.ErrNotExist) || len(found) > 0 && lockTool(found[len(found)-1]) == l.tool {
 			continue
 		}
 		found = append(found, name)
@@ -273,7 +277,7 @@ var metadataVersion = regexp.MustCompile(`(?m)^__metadata:\r?\n(?:[ #].*\n)*?  v
 
 // yarnVersion tells yarn 1 from its successors, by the lock file or the version.
 func (p *project) yarnVersion(t *tool, data []byte) spec.Problems {
-	t.berry = bytes.Contains(data, []byte("\n__metadata:")) || len(data) == 0 && t.major() >= 2
+	t.berry = bytes.HasPrefix(data, []byte("__metadata:")) || bytes.Contains(data, []byte("\n__metadata:")) || len(data) == 0 && t.major() >= 2
 	if t.version != "" && len(data) > 0 && t.berry != (t.major() >= 2) {
 		form := "1"
 		if t.berry {

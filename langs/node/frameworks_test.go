@@ -1,0 +1,230 @@
+package node_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/birdhouse-build/birdhouse/langs/node"
+	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/langs/spec"
+)
+
+// npmLock is a package-lock.json of a project that needs these packages; those
+// whose names end in ! have install scripts.
+func npmLock(dependencies ...string) string {
+	var root, packages []string
+	for _, d := range dependencies {
+		name, script := strings.CutSuffix(d, "!")
+		root = append(root, fmt.Sprintf("%q: \"1.0.0\"", name))
+		packages = append(packages, fmt.Sprintf("\"node_modules/%s\": {\"version\": \"1.0.0\", \"hasInstallScript\": %t}", name, script))
+	}
+	return fmt.Sprintf(`{"lockfileVersion": 3, "packages": {"": {"dependencies": {%s}}, %s}}`, strings.Join(root, ", "), strings.Join(packages, ", "))
+}
+
+// app is a project with npm's lock file.
+func app(manifest string, dependencies []string, more ...string) fstest.MapFS {
+	return files(append([]string{"package.json", manifest, "package-lock.json", npmLock(dependencies...)}, more...)...)
+}
+
+func layer(t *testing.T, p *plan.Plan, name string) plan.Layer {
+	t.Helper()
+	for _, l := range p.Layers {
+		if l.Name == name {
+			return l
+		}
+	}
+	t.Fatalf("there is no layer %q", name)
+	return plan.Layer{}
+}
+
+func stageNames(p *plan.Plan) string {
+	var names []string
+	for _, s := range p.Stages {
+		names = append(names, s.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+// What the image of each framework runs or serves, and which stages make it.
+func TestFrameworks(t *testing.T) {
+	const node = "/usr/bin/tini -- /usr/local/bin/node "
+	deps := func(names ...string) string {
+		var list []string
+		for _, n := range names {
+			list = append(list, fmt.Sprintf("%q: \"1.0.0\"", n))
+		}
+		return `"dependencies": {` + strings.Join(list, ", ") + `}`
+	}
+	for _, tt := range []struct {
+		name, manifest string
+		packages       []string
+		more           []string
+		descriptor     string
+		runs, stages   string
+		served         string // the folder of a site
+		problem        string
+	}{
+		{name: "tsc", manifest: `{"scripts": {"build": "tsc", "start": "node dist/server.js"}, "devDependencies": {"typescript": "1.0.0"}}`, packages: []string{"typescript"},
+			more: []string{"src/server.ts", ""}, runs: node + "dist/server.js", stages: "deps build"},
+		{name: "express and tsc", manifest: `{"scripts": {"build": "tsc", "start": "node dist/server.js"}, "dependencies": {"express": "1.0.0"}, "devDependencies": {"typescript": "1.0.0"}}`,
+			packages: []string{"typescript", "express"}, runs: node + "dist/server.js", stages: "deps prod build"},
+		{name: "Next, standalone", manifest: `{"scripts": {"build": "next build", "start": "next start"}, ` + deps("next", "react") + `}`, packages: []string{"next", "react"},
+			more: []string{"next.config.mjs", "export default { output: 'standalone' }"}, runs: node + "server.js", stages: "deps build"},
+		{name: "Next, exported", manifest: `{"scripts": {"build": "next build"}, ` + deps("next") + `}`, packages: []string{"next"},
+			more: []string{"next.config.ts", "const config = {\n  output: \"export\",\n}\nexport default config"}, served: "out", stages: "deps build"},
+		{name: "Next, neither", manifest: `{"scripts": {"build": "next build"}, ` + deps("next") + `}`, packages: []string{"next"},
+			more: []string{"next.config.js", "module.exports = {\n  // output: 'standalone'\n}"}, problem: "next.config.js: Next builds a server that needs all of node_modules"},
+		{name: "Next, no configuration", manifest: `{"scripts": {"build": "next build"}, ` + deps("next") + `}`, packages: []string{"next"}, problem: `export default { output: "standalone" }`},
+		{name: "Next, a server of its own", manifest: `{"scripts": {"build": "next build", "start": "node server.js"}, ` + deps("next") + `}`, packages: []string{"next"},
+			more: []string{"server.js", ""}, runs: node + "server.js", stages: "deps prod build"},
+		{name: "Nuxt", manifest: `{"scripts": {"build": "nuxt build"}, ` + deps("nuxt") + `}`, packages: []string{"nuxt"}, runs: node + ".output/server/index.mjs", stages: "deps build"},
+		{name: "Nuxt, generated", manifest: `{"scripts": {"build": "nuxt generate"}, ` + deps("nuxt") + `}`, packages: []string{"nuxt"}, served: ".output/public", stages: "deps build"},
+		{name: "SvelteKit, node", manifest: `{"scripts": {"build": "vite build"}, "devDependencies": {"@sveltejs/kit": "1.0.0", "@sveltejs/adapter-node": "1.0.0", "vite": "1.0.0"}}`,
+			packages: []string{"@sveltejs/kit", "@sveltejs/adapter-node", "vite"}, runs: node + "build/index.js", stages: "deps build"},
+		{name: "SvelteKit, static", manifest: `{"scripts": {"build": "vite build"}, "devDependencies": {"@sveltejs/kit": "1.0.0", "@sveltejs/adapter-static": "1.0.0", "vite": "1.0.0"}}`,
+			packages: []string{"@sveltejs/kit", "@sveltejs/adapter-static", "vite"}, served: "build", stages: "deps build"},
+		{name: "SvelteKit, auto", manifest: `{"scripts": {"build": "vite build"}, "devDependencies": {"@sveltejs/kit": "1.0.0", "@sveltejs/adapter-auto": "1.0.0"}}`,
+			packages: []string{"@sveltejs/kit", "@sveltejs/adapter-auto"}, problem: "there is neither adapter-node nor adapter-static"},
+		{name: "React Router", manifest: `{"scripts": {"build": "react-router build", "start": "react-router-serve ./build/server/index.js"}, "dependencies": {"@react-router/serve": "1.0.0"}, "devDependencies": {"@react-router/dev": "1.0.0"}}`,
+			packages: []string{"@react-router/serve", "@react-router/dev"}, runs: node + "node_modules/@react-router/serve/bin.js | ./build/server/index.js", stages: "deps prod build"},
+		{name: "React Router without a server", manifest: `{"scripts": {"build": "react-router build"}, "devDependencies": {"@react-router/dev": "1.0.0"}}`, packages: []string{"@react-router/dev"},
+			more: []string{"react-router.config.ts", "export default { ssr: false }"}, served: "build/client", stages: "deps build"},
+		{name: "Astro", manifest: `{"scripts": {"build": "astro build"}, ` + deps("astro") + `}`, packages: []string{"astro"}, served: "dist", stages: "deps build"},
+		{name: "Astro, node", manifest: `{"scripts": {"build": "astro build"}, ` + deps("astro", "@astrojs/node") + `}`, packages: []string{"astro", "@astrojs/node"},
+			more: []string{"astro.config.mjs", "node({ mode: 'standalone' })"}, runs: node + "dist/server/entry.mjs", stages: "deps prod build"},
+		{name: "Angular", manifest: `{"scripts": {"build": "ng build", "start": "ng serve"}, ` + deps("@angular/core") + `}`, packages: []string{"@angular/core"},
+			more: []string{"angular.json", `{ /* c */ "projects": {"shop": {"projectType": "application", "architect": {"build": {"builder": "@angular/build:application", "options": {}}}}}}`}, served: "dist/shop/browser", stages: "deps build"},
+		{name: "Vite", manifest: `{"scripts": {"build": "vite build", "dev": "vite"}, "devDependencies": {"vite": "1.0.0"}}`, packages: []string{"vite"}, served: "dist", stages: "deps build"},
+		{name: "Vite, another folder", manifest: `{"scripts": {"build": "vite build"}, "devDependencies": {"vite": "1.0.0"}}`, packages: []string{"vite"},
+			more: []string{"vite.config.ts", "export default { build: { outDir: './public/app' } }"}, served: "public/app", stages: "deps build"},
+		{name: "Vite with a server", manifest: `{"scripts": {"build": "vite build", "start": "node server.js"}, "dependencies": {"express": "1.0.0"}, "devDependencies": {"vite": "1.0.0"}}`, packages: []string{"vite", "express"},
+			more: []string{"server.js", ""}, runs: node + "server.js", stages: "deps prod build"},
+		{name: "Vite without a build", manifest: `{"devDependencies": {"vite": "1.0.0"}}`, packages: []string{"vite"}, problem: "Vite needs a build, and there is no script that builds"},
+		{name: "Create React App", manifest: `{"scripts": {"build": "react-scripts build", "start": "react-scripts start"}, ` + deps("react-scripts") + `}`, packages: []string{"react-scripts"}, served: "build", stages: "deps build"},
+		{name: "Nest", manifest: `{"scripts": {"build": "nest build", "start": "nest start", "start:prod": "node dist/main"}, "dependencies": {"@nestjs/core": "1.0.0"}, "devDependencies": {"@nestjs/cli": "1.0.0"}}`,
+			packages: []string{"@nestjs/core", "@nestjs/cli"}, runs: node + "dist/main", stages: "deps prod build"},
+		{name: "Nest, start alone", manifest: `{"scripts": {"build": "nest build", "start": "nest start"}, "dependencies": {"@nestjs/core": "1.0.0"}}`, packages: []string{"@nestjs/core"}, runs: node + "dist/main.js", stages: "deps prod build"},
+		{name: "static folder", manifest: `{}`, descriptor: "build: {static: public}", more: []string{"public/index.html", ""}, served: "public"},
+		{name: "static folder that is not there", manifest: `{}`, descriptor: "build: {static: public}", problem: "there is no public/index.html, and no build script that writes it"},
+		{name: "static, unsaid", manifest: `{"scripts": {"build": "make"}}`, descriptor: "build: {static: true}", problem: "nothing says which folder is the site"},
+		{name: "static and a command", manifest: `{}`, descriptor: "build: {static: public}\ncmd: [x]", more: []string{"public/index.html", ""}, problem: "cmd: a site is served by the image's own server"},
+		{name: "bundle", manifest: `{"type": "module", "scripts": {"start": "node server.js"}, ` + deps("express") + `}`, packages: []string{"express"}, descriptor: "build: {bundle: true}",
+			more: []string{"server.js", ""}, runs: node + "server.mjs", stages: "prod bundler bundle"},
+		{name: "bundle, addon", manifest: `{"scripts": {"start": "node server.js"}, ` + deps("better-sqlite3") + `}`, packages: []string{"better-sqlite3!"}, descriptor: "build: {bundle: true}",
+			more: []string{"server.js", ""}, problem: "build.bundle: better-sqlite3 has machine code in it"},
+		{name: "bundle, something before", manifest: `{"scripts": {"start": "node -r dotenv/config server.js"}, ` + deps("dotenv") + `}`, packages: []string{"dotenv"}, descriptor: "build: {bundle: true}",
+			more: []string{"server.js", ""}, problem: "Node loads dotenv/config before the program"},
+		{name: "addon", manifest: `{"scripts": {"start": "node server.js"}, ` + deps("better-sqlite3") + `}`, packages: []string{"better-sqlite3!"}, more: []string{"server.js", ""}, runs: node + "server.js", stages: "prod libraries"},
+		{name: "missing script", manifest: `{"scripts": {"build": "x"}}`, descriptor: "build: {script: biuld}", problem: "birdhouse.yaml:2:17: build.script: package.json has no script \"biuld\"\n"},
+		{name: "missing test", manifest: `{}`, descriptor: "test: true", more: []string{"server.js", ""}, problem: "test: package.json has no script \"test\""},
+		{name: "no build", manifest: `{"scripts": {"build": "webpack", "start": "node server.js"}, "devDependencies": {"webpack": "1.0.0"}}`, packages: []string{"webpack"}, descriptor: "build: {script: false}",
+			more: []string{"server.js", ""}, runs: node + "server.js", stages: ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := planFor(t, "language: node\n"+tt.descriptor+"\n", app(tt.manifest, tt.packages, tt.more...))
+			if tt.problem != "" {
+				require.Nil(t, r.plan)
+				require.Contains(t, r.text, tt.problem)
+				return
+			}
+			require.NotNil(t, r.plan, r.text)
+			require.Equal(t, tt.stages, stageNames(r.plan))
+			if tt.served != "" {
+				require.Equal(t, "web:13", r.plan.Run.String())
+				require.Equal(t, tt.served, fact(t, r.plan, "static").Value)
+				require.Equal(t, []string{"8080/tcp"}, r.plan.Image.Expose)
+				return
+			}
+			got := strings.Join(r.plan.Image.Entrypoint, " ")
+			if len(r.plan.Image.Cmd) > 0 {
+				got += " | " + strings.Join(r.plan.Image.Cmd, " ")
+			}
+			require.Equal(t, tt.runs, got)
+			require.Equal(t, plan.Base{Image: "node", Version: "26", With: []string{"init"}}, r.plan.Run)
+		})
+	}
+}
+
+// Nothing of the project's development, and no secret of its own, is copied.
+func TestWhatShips(t *testing.T) {
+	r := planFor(t, "language: node\n", app(`{"scripts": {"start": "node server.js"}}`, nil, "server.js", ""))
+	exclude := layer(t, r.plan, "application").Copies[0].Exclude
+	for _, pattern := range []string{"**/node_modules", "**/.env", "**/.env.*", "**/.npmrc", "**/*.ts", "**/package-lock.json", "**/birdhouse.yaml", "**/.git"} {
+		require.Contains(t, exclude, pattern)
+	}
+	r = planFor(t, "language: node\n", app(`{"scripts": {"start": "node server.ts"}}`, nil, "server.ts", ""))
+	require.NotContains(t, layer(t, r.plan, "application").Copies[0].Exclude, "**/*.ts", "Node runs it")
+}
+
+// A version bump, a script's edit and another entry of package.json install
+// nothing anew.
+func TestManifestsAreReduced(t *testing.T) {
+	manifest := func(version, more string) fstest.MapFS {
+		return files(
+			"package.json", `{"name": "a", "version": "`+version+`", "workspaces": ["b"], "dependencies": {"x": "1.0.0"}, "devDependencies": {"y": "1.0.0"}, "scripts": {"build": "make", "start": "node server.js"`+more+`}, "description": "`+version+more[:0]+`"}`,
+			"b/package.json", `{"name": "b", "version": "`+version+`"}`,
+			"package-lock.json", `{"name": "a", "version": "`+version+`", "lockfileVersion": 3, "packages": {"": {"name": "a", "version": "`+version+`"}, "b": {"name": "b", "version": "`+version+`"}, "node_modules/b": {"link": true, "resolved": "b"}, "node_modules/x": {"version": "1.0.0"}, "node_modules/y": {"version": "1.0.0", "dev": true}}}`,
+			"server.js", "")
+	}
+	one := planFor(t, "language: node\n", manifest("1.0.0", ""))
+	two := planFor(t, "language: node\n", manifest("1.0.1", `, "lint": "eslint"`))
+	require.NotNil(t, one.plan, one.text)
+	for _, name := range []string{"deps", "prod"} {
+		require.Equal(t, stage(t, one.plan, name), stage(t, two.plan, name))
+	}
+	three := manifest("1.0.0", "")
+	three["package.json"].Data = []byte(strings.Replace(string(three["package.json"].Data), `"x": "1.0.0"`, `"x": "^1.0.0"`, 1))
+	require.NotEqual(t, stage(t, one.plan, "prod"), stage(t, planFor(t, "language: node\n", three).plan, "prod"))
+}
+
+// The project's own install scripts run with what they read.
+func TestLifecycle(t *testing.T) {
+	include := func(script string) []string {
+		r := planFor(t, "language: node\n", app(`{"scripts": {"start": "node server.js", "postinstall": "`+script+`"}, "dependencies": {"x": "1.0.0"}}`, []string{"x"}, "server.js", ""))
+		require.NotNil(t, r.plan, r.text)
+		mount := stage(t, r.plan, "prod").Steps[0].Mounts[0]
+		kept := strings.Contains(mount.Files[0].Content, "postinstall")
+		require.Equal(t, !slices.Contains([]string{"husky", "npx only-allow npm"}, script), kept, script)
+		return mount.Include
+	}
+	require.Empty(t, include("husky"))
+	require.Empty(t, include("npx only-allow npm"))
+	require.Equal(t, []string{"patches"}, include("patch-package"))
+	require.Equal(t, []string{"prisma", "prisma.config.ts"}, include("prisma generate"))
+	require.Equal(t, []string{"**"}, include("node scripts/setup.js"))
+}
+
+func TestDetect(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		project fstest.MapFS
+		file    string
+		lines   string
+	}{
+		{"nothing", files("go.mod", ""), "", ""},
+		{"bare", files("server.js", ""), "server.js", ""},
+		{"server", app(`{"scripts": {"start": "node server.js"}}`, nil, "server.js", ""), "package.json", "# expose: [3000]"},
+		{"tests", app(`{"scripts": {"start": "node server.js", "test": "node --test"}}`, nil, "server.js", ""), "package.json", "# test: true"},
+		{"no start", app(`{}`, nil), "package.json", "# entrypoint: [node, server.js]"},
+		{"below", files("web/package.json", "{}"), "web/package.json", "dir: web"},
+		{"several below", files("web/package.json", "{}", "api/package.json", "{}"), "api/package.json", "# dir: api\n# dir: web"},
+		{"workspaces", files("package.json", `{"workspaces": ["*"]}`, "a/package.json", `{"name": "@x/a", "scripts": {"start": "node a.js"}}`, "b/package.json", `{"name": "b", "scripts": {"start": "node b.js"}}`), "package.json", "# package: \"@x/a\"\n# package: b"},
+		{"two locks", files("package.json", `{"dependencies": {"x": "1"}}`, "yarn.lock", "", "package-lock.json", "{}"), "package.json", "# build: {tool: npm}"},
+		{"broken", files("package.json", "{"), "package.json", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, ok := node.Language{}.Detect(tt.project)
+			require.Equal(t, tt.file != "", ok)
+			require.Equal(t, tt.file, d.File)
+			text := strings.Join(d.Lines, "\n")
+			require.Contains(t, text, tt.lines)
+			_, problems := spec.Parse("birdhouse.yaml", []byte("language: node\n"+text+"\n"), []string{"node"})
+			require.Empty(t, problems, "what init writes must be right")
+		})
+	}
+}
