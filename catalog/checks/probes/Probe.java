@@ -166,7 +166,7 @@ public class Probe {
     }
 
     static String get(HttpClient.Builder client, URI uri) throws Exception {
-        var request = HttpRequest.newBuilder(uri).timeout(Duration.ofSeconds(20)).build();
+        var request = HttpRequest.newBuilder(uri).timeout(Duration.ofSeconds(60)).build();
         return client.build().send(request, HttpResponse.BodyHandlers.ofString()).body();
     }
 }
