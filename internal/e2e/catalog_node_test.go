@@ -107,6 +107,12 @@ func TestCatalogNode(t *testing.T) {
 // checks, on the shared BuildKit, pushes it, and returns a function that reads it.
 func publishBase(t *testing.T, c *catalog.Catalog, base plan.Base) func(t *testing.T, arch string) v1.Image {
 	t.Helper()
+	return publishBaseOn(t, harness.SharedBuildkitd(t), c, base, true)
+}
+
+// publishBaseOn does it on another daemon, with or without the image's checks.
+func publishBaseOn(t *testing.T, b *harness.BuildKit, c *catalog.Catalog, base plan.Base, check bool) func(t *testing.T, arch string) v1.Image {
+	t.Helper()
 	harness.Birdhouse(t) // makes the steps program
 	programs, err := fsutil.NewFS(filepath.Join(harness.Root(t), "steps", "embedded", "bin"))
 	if err != nil {
@@ -122,7 +128,7 @@ func publishBase(t *testing.T, c *catalog.Catalog, base plan.Base) func(t *testi
 			attrs["build-arg:"+k.Argument] = at
 		}
 	}
-	daemon, err := client.New(t.Context(), harness.SharedBuildkitd(t).Address)
+	daemon, err := client.New(t.Context(), b.Address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +146,7 @@ func publishBase(t *testing.T, c *catalog.Catalog, base plan.Base) func(t *testi
 		Session:       []session.Attachable{secretsprovider.NewSecretProvider(secretStore(t))},
 		Exports: []client.ExportEntry{{Type: client.ExporterImage, Attrs: map[string]string{
 			"name": ref, "push": "true", "registry.insecure": "true", "oci-mediatypes": "true"}}},
-	}, "", f.BuildBase(frontend.BaseImage{Base: base, Check: true}), progress)
+	}, "", f.BuildBase(frontend.BaseImage{Base: base, Check: check}), progress)
 	if err != nil {
 		t.Fatal(err)
 	}
