@@ -43,7 +43,7 @@ func main() {
 const usage = `steps runs inside builds:
 
   steps layer SPEC OUT
-  steps exec [--ask NAME=COMMAND]... [--prepend NAME=PREFIX]... [--before JSON]... [--save SRC=DST]... [--mkdir DIR]... [--collect JSON]... [--remove DIR=GLOB]... [--normalize DIR]... [--message TEXT] -- COMMAND [ARGS]
+  steps exec [--optional NAME]... [--ask NAME=COMMAND]... [--prepend NAME=PREFIX]... [--before JSON]... [--save SRC=DST]... [--mkdir DIR]... [--collect JSON]... [--remove DIR=GLOB]... [--normalize DIR]... [--message TEXT] -- COMMAND [ARGS]
   steps check --root ROOT SPEC
   steps libcheck --root ROOT FILE|DIR...
   steps resolve SPEC OUT
@@ -229,6 +229,10 @@ func runExec(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 			return err
 		})
 	}
+	flags.Func("optional", "", func(name string) error {
+		o.Optional = append(o.Optional, name)
+		return nil
+	})
 	pairs("ask", &o.Ask)
 	pairs("prepend", &o.Prepend)
 	pairs("save", &o.Save)

@@ -75,6 +75,14 @@ func (b *builder) install(stage string) plan.Stage {
 		b.otherPlatform(&step)
 		out.PerPlatform = true
 	}
+	if b.tool.name != npm {
+		// They take an empty variable for a wrong URL.
+		for _, name := range registries {
+			if slices.ContainsFunc(step.Mounts, func(m plan.Mount) bool { return m.Kind == plan.MountSecretEnv && m.Target == name }) {
+				keep = append(keep, "--optional", name)
+			}
+		}
+	}
 	if step.Args = args; len(keep) > 0 {
 		step.Args = slices.Concat([]string{plan.StepsProgram, "exec"}, keep, []string{"--"}, args)
 	}

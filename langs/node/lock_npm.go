@@ -56,11 +56,14 @@ func (p *project) readNpmLock(l *lock) spec.Problems {
 			if at == "" {
 				return ""
 			}
+			next := path.Dir(at)
 			if i := strings.LastIndex(at, "node_modules/"); i >= 0 {
-				at = strings.TrimSuffix(at[:i], "/")
-			} else if at = path.Dir(at); at == "." {
-				at = ""
+				next = strings.TrimSuffix(at[:i], "/")
 			}
+			if next == "." || next == at {
+				next = ""
+			}
+			at = next
 		}
 	}
 	for id, entry := range file.Packages {

@@ -82,6 +82,18 @@ func TestCollectRefuses(t *testing.T) {
 	}
 }
 
+func TestOptional(t *testing.T) {
+	o := command(t, "env", "ONE=", "TWO=2", "THREE=")
+	o.Optional = []string{"ONE", "TWO"}
+	env, err := environment(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(env[1:], " "); got != "TWO=2 THREE=" {
+		t.Errorf("the command gets %s", got)
+	}
+}
+
 func TestMkdir(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "there/file")

@@ -30,6 +30,9 @@ type Options struct {
 	Before []Command
 	// Env is the command's environment as NAME=VALUE, before Ask and Prepend.
 	Env []string
+	// Optional are variables that are left out when they are empty, as those of
+	// secrets are that nobody has given.
+	Optional []string
 	// Ask sets variables that are unset or empty to what a command prints.
 	Ask []Pair
 	// Prepend puts text before the values of variables, after Ask.
@@ -167,7 +170,10 @@ func start(ctx context.Context, c Command, env []string, stdin io.Reader, stdout
 
 // environment returns o.Env after Ask and Prepend.
 func environment(ctx context.Context, o Options) ([]string, error) {
-	env := slices.Clone(o.Env)
+	env := slices.DeleteFunc(slices.Clone(o.Env), func(v string) bool {
+		name, value, _ := strings.Cut(v, "=")
+		return value == "" && slices.Contains(o.Optional, name)
+	})
 	for _, a := range o.Ask {
 		if getenv(env, a.Key) != "" {
 			continue

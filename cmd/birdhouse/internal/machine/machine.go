@@ -24,6 +24,8 @@ const (
 	CA = "ca"
 	// Netrc is the user's .netrc.
 	Netrc = "netrc"
+	// NpmRegistry is the URL of the registry of npm packages.
+	NpmRegistry = "NPM_CONFIG_REGISTRY"
 )
 
 // GoNames are the settings of the go command that say where modules come from
@@ -55,6 +57,11 @@ func (store) GetSecret(_ context.Context, id string) ([]byte, error) {
 		return first(caBundle())
 	case Netrc:
 		return first(netrc())
+	}
+	if id == NpmRegistry {
+		if v, ok := npmRegistry(); ok {
+			return []byte(v), nil
+		}
 	}
 	for _, name := range GoNames {
 		if name != id {
@@ -133,6 +140,37 @@ func goSetting(name string) (string, bool) {
 	for lines.Scan() {
 		key, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), "=")
 		if ok && key == name && value != "" {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// npmRegistry returns the registry that npm is set to: the environment, else the
+// user's .npmrc; https://docs.npmjs.com/cli/using-npm/config.
+func npmRegistry() (string, bool) {
+	for _, name := range []string{NpmRegistry, strings.ToLower(NpmRegistry)} {
+		if v := os.Getenv(name); v != "" {
+			return v, true
+		}
+	}
+	file := os.Getenv("NPM_CONFIG_USERCONFIG")
+	if file == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", false
+		}
+		file = filepath.Join(home, ".npmrc")
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", false
+	}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for lines.Scan() {
+		key, value, ok := strings.Cut(lines.Text(), "=")
+		value = strings.Trim(strings.TrimSpace(value), `"'`)
+		if ok && strings.TrimSpace(key) == "registry" && value != "" && !strings.Contains(value, "${") {
 			return value, true
 		}
 	}

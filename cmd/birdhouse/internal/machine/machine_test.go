@@ -63,6 +63,18 @@ func TestGoSettings(t *testing.T) {
 	require.Equal(t, "none", secret(t, "AWS_SECRET"), "only what is listed leaves the machine")
 }
 
+func TestNpmRegistry(t *testing.T) {
+	home := bare(t)
+	for _, name := range []string{"NPM_CONFIG_REGISTRY", "npm_config_registry", "NPM_CONFIG_USERCONFIG"} {
+		t.Setenv(name, "")
+	}
+	require.Equal(t, "none", secret(t, machine.NpmRegistry))
+	write(t, filepath.Join(home, ".npmrc"), "fund=false\n@a:registry=https://scope.example\nregistry = https://file.example/\n//file.example/:_authToken=x\n")
+	require.Equal(t, "https://file.example/", secret(t, machine.NpmRegistry))
+	t.Setenv("npm_config_registry", "https://env.example/")
+	require.Equal(t, "https://env.example/", secret(t, machine.NpmRegistry))
+}
+
 func TestFiles(t *testing.T) {
 	home := bare(t)
 	require.Equal(t, "none", secret(t, machine.Netrc))
