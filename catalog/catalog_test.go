@@ -195,7 +195,7 @@ func TestDefault(t *testing.T) {
 	require.Equal(t, []string{"amd64", "arm64"}, c.Architectures())
 	require.Equal(t, []string{"1.21.13", "1.22.12", "1.23.12", "1.24.13", "1.25.14", "1.26.11", "1.27.4"}, c.Versions("go"))
 	require.Nil(t, c.Versions("cobol"))
-	require.Equal(t, []string{"cross-amd64", "cross-arm64", "git", "shell"}, c.Sets())
+	require.Equal(t, []string{"cross-amd64", "cross-arm64", "git", "init", "shell"}, c.Sets())
 	refs := c.Refs()
 	require.Equal(t, []string{"base:12", "base:12-debug", "base:13"}, refs[:3])
 	require.Subset(t, refs, []string{"static:13", "static:13-debug", "cc:13", "go:1.21.13-build", "go:1.21.13-build-cgo"})

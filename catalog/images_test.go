@@ -83,7 +83,7 @@ func TestPythonImages(t *testing.T) {
 	_, err = c.Image(plan.Base{Image: "python", Version: "3.13"}, "amd64", "riscv64")
 	require.ErrorContains(t, err, `no images can be made on the architecture "riscv64"; they can on amd64, arm64`)
 	_, err = c.Image(plan.Base{Image: "python", Version: "3.11", Variant: "build", With: []string{"cross-arm64"}}, "amd64", "amd64")
-	require.ErrorContains(t, err, `the catalog has no package set "cross-arm64"; there are git, shell`, "that set is for another release of Debian")
+	require.ErrorContains(t, err, `the catalog has no package set "cross-arm64"; there are git, init, shell`, "that set is for another release of Debian")
 }
 
 func TestEndOfLife(t *testing.T) {
