@@ -228,3 +228,32 @@ func TestDetect(t *testing.T) {
 		})
 	}
 }
+
+// The server of a site: what pages, hashed files and unknown paths get.
+func TestSiteServer(t *testing.T) {
+	manifest := `{"scripts": {"build": "vite build"}, "devDependencies": {"vite": "1.0.0"}}`
+	config := func(descriptor string) string {
+		r := planFor(t, "language: node\n"+descriptor, app(manifest, []string{"vite"}))
+		require.NotNil(t, r.plan, r.text)
+		require.Equal(t, []string{"/usr/sbin/lighttpd", "-D", "-f", "/etc/lighttpd/lighttpd.conf"}, r.plan.Image.Entrypoint)
+		require.Equal(t, []string{"/assets/**"}, prefixed(layer(t, r.plan, "static").Copies[0].Include))
+		require.Equal(t, []string{"/assets"}, prefixed(layer(t, r.plan, "application").Copies[0].Exclude))
+		return layer(t, r.plan, "server").Files[0].Content
+	}
+	text := config("")
+	for _, want := range []string{"server.port = 8080", `"^/(assets)/"`, "immutable", `url.rewrite-if-not-file = ("^" => "/index.html")`, "/healthz", `"Last-Modified" => ""`} {
+		require.Contains(t, text, want)
+	}
+	require.Contains(t, config("expose: [3000]\n"), "server.port = 3000")
+	text = config("build: {static: {fallback: false}}\n")
+	require.NotContains(t, text, "rewrite-if-not-file")
+	require.Contains(t, text, "/404.html")
+}
+
+func prefixed(patterns []string) []string {
+	var list []string
+	for _, p := range patterns {
+		list = append(list, "/"+p)
+	}
+	return list
+}

@@ -16,7 +16,7 @@ const (
 	siteServer = "/usr/sbin/lighttpd"
 	siteConfig = "/etc/lighttpd/lighttpd.conf"
 	// healthFile answers for /healthz, unless the site has a file of this name.
-	healthFile = "/usr/share/web/healthz"
+	healthFile = "/usr/share/web/healthz.txt"
 )
 
 // siteImage is the configuration of an image that serves files.
@@ -46,7 +46,7 @@ func (b *builder) siteFiles() []plan.File {
 func (s *staticSite) config(port int) string {
 	var c strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&c, format+"\n", args...) }
-	line(`server.modules = ("mod_rewrite", "mod_alias", "mod_setenv", "mod_deflate")`)
+	line(`server.modules = ("mod_rewrite", "mod_access", "mod_alias", "mod_setenv", "mod_deflate")`)
 	line(`server.document-root = %s`, quote(app.Dir))
 	line(`server.port = %d`, port)
 	line(`server.tag = ""`)
@@ -56,21 +56,21 @@ func (s *staticSite) config(port int) string {
 	line(`server.range-requests = "enable"`)
 	line(`server.max-request-size = 64`)
 	line(`index-file.names = ("index.html")`)
-	line(`static-file.etags = "enable"`)
-	// Times are all the same: an ETag made of them would be, too.
-	line(`etag.use-mtime = "disable"`)
-	line(`etag.use-inode = "disable"`)
+	// Files of an image all have the same time: who asks whether one has changed
+	// would hear no for ever. So nobody is told to ask.
+	line(`static-file.etags = "disable"`)
 	line(`deflate.mimetypes = ("text/", "application/javascript", "application/json", "application/manifest+json", "application/wasm", "application/xml", "image/svg+xml", "font/ttf")`)
 	line(`deflate.allowed-encodings = ("br", "gzip")`)
 	line(`alias.url = ("/healthz" => %s)`, quote(healthFile))
-	line(`$HTTP["url"] =~ "(^|/)\." { url.access-deny = ("") }`)
-	line(`setenv.set-response-header = ("X-Content-Type-Options" => "nosniff", "Cache-Control" => "no-cache")`)
+	line(`$HTTP["url"] =~ "/\.(?!well-known/)" { url.access-deny = ("") }`)
+	const always = `"X-Content-Type-Options" => "nosniff", "Last-Modified" => "", "Cache-Control" => `
+	line(`setenv.set-response-header = (%s"no-cache")`, always)
 	if len(s.immutable) > 0 {
 		var folders []string
 		for _, dir := range s.immutable {
 			folders = append(folders, regexpQuote(dir))
 		}
-		line(`$HTTP["url"] =~ "^/(%s)/" { setenv.set-response-header = ("X-Content-Type-Options" => "nosniff", "Cache-Control" => "public, max-age=31536000, immutable") }`, strings.Join(folders, "|"))
+		line(`$HTTP["url"] =~ "^/(%s)/" { setenv.set-response-header = (%s"public, max-age=31536000, immutable") }`, strings.Join(folders, "|"), always)
 	}
 	if s.fallback != "" {
 		// Files that browsers ask for by name are not there, and no page.

@@ -1,3 +1,3 @@
 const http = require("node:http");
 
-http.createServer((request, response) => response.end("hello from node\n")).listen(3000);
+http.createServer((request, response) => response.end("hello from node\n")).listen(process.env.PORT ?? 3000);

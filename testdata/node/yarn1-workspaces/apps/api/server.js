@@ -1,4 +1,4 @@
 const http = require("node:http");
 const { wait } = require("@acme/lib");
 
-http.createServer((request, response) => response.end(`waited ${wait}\n`)).listen(3000);
+http.createServer((request, response) => response.end(`waited ${wait}\n`)).listen(process.env.PORT ?? 3000);
