@@ -352,6 +352,79 @@ func TestSourceEditLeavesDependenciesAlone(t *testing.T) {
 	}
 }
 
+// An edit of the program leaves Node's installations alone: they see manifests
+// that are a part of the graph, and nothing of the project.
+func TestSourceEditLeavesInstallationsAlone(t *testing.T) {
+	for _, dir := range samples(t) {
+		p := planOf(t, dir)
+		if p.Language != "node" {
+			continue
+		}
+		g, err := birdllb.Convert(t.Context(), p, options(amd64, caps()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, stage := range []string{"package-manager", "deps", "prod"} {
+			st, ok := g.Stages[stage]
+			if !ok {
+				continue
+			}
+			for _, op := range ops(t, marshal(t, st)) {
+				if s := op.GetSource(); s != nil && strings.HasPrefix(s.Identifier, "local://") {
+					patterns := s.Attrs[pb.AttrIncludePatterns]
+					if patterns == "" || strings.Contains(patterns, ".js") || strings.Contains(patterns, "package.json") {
+						t.Errorf("%s: %s sees %q of the project", dir, stage, patterns)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Another platform's image is refused where something compiles, by its name.
+func TestNativeStage(t *testing.T) {
+	p := &plan.Plan{
+		Language: "node", Run: plan.Base{Image: "node", Version: "24"},
+		Stages: []plan.Stage{{Name: "prod", PerPlatform: true, Native: "bcrypt may compile native code", Base: plan.Base{Image: "node", Version: "24", Variant: "build-full"},
+			Steps: []plan.Step{{Name: "npm ci", Args: []string{"npm", "ci"}, Dir: "/", Mounts: []plan.Mount{{Kind: plan.MountOutput, Target: "/out"}}}}}},
+		Layers: []plan.Layer{{Name: "dependencies", Copies: []plan.Copy{{Stage: "prod", Source: "/", Target: "/app"}}}},
+	}
+	if _, err := birdllb.Convert(t.Context(), p, options(amd64, caps())); err != nil {
+		t.Error(err)
+	}
+	_, err := birdllb.Convert(t.Context(), p, options(arm64, caps()))
+	if err == nil || !strings.Contains(err.Error(), "building for linux/arm64 on linux/amd64: bcrypt may compile native code") {
+		t.Error(err)
+	}
+}
+
+// Arguments may name a variable of the platform; files are copied and written.
+func TestPlatformArguments(t *testing.T) {
+	p := &plan.Plan{
+		Language: "node", Run: plan.Base{Image: "node", Version: "24"},
+		Stages: []plan.Stage{{Name: "prod", PerPlatform: true, Base: plan.Base{Image: "node", Version: "24", Variant: "build"},
+			Steps: []plan.Step{{
+				Name: "install", Args: []string{"pnpm", "--cpu=${cpu}"}, Dir: "/",
+				PlatformEnv: map[string][]plan.Env{"amd64": {{Name: "cpu", Value: "x64"}}, "arm64": {{Name: "cpu", Value: "arm64"}}, "arm64@amd64": {{Name: "foreign", Value: "1"}}},
+				Mounts: []plan.Mount{
+					{Kind: plan.MountFiles, Target: "/etc/x", Path: "x", Files: []plan.File{{Path: "x", Content: "y", Mode: 0o600}}},
+					{Kind: plan.MountOutput, Target: "/out", From: plan.FromFiles, Include: []string{".npmrc"}, Files: []plan.File{{Path: "a/b", Content: "c", Mode: 0o644}}},
+				},
+			}}}},
+		Layers: []plan.Layer{{Name: "dependencies", Copies: []plan.Copy{{Stage: "prod", Source: "/", Target: "/app", Include: []string{"a/**"}}}, Files: []plan.File{{Path: "/etc/z", Content: "z", Mode: 0o444}}}},
+	}
+	g, err := birdllb.Convert(t.Context(), p, options(arm64, caps()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := dump(t, g.Image)
+	for _, want := range []string{`"--cpu=arm64"`, "env cpu=arm64", "env foreign=1", "write /x mode 0600", "path x read-only", "write /a/b mode 0644", `include "a/**"`, "write /etc/z mode 0444"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the graph lacks %q:\n%s", want, text)
+		}
+	}
+}
+
 // Secrets are mounts: their ids may be in a graph, nothing else of them.
 func TestNetworkStepsTrustTheCASecret(t *testing.T) {
 	p := planOf(t, "../testdata/go/deps")
