@@ -1,0 +1,1 @@
+export const greeting = (wait: number): string => `waited ${wait}\n`;
