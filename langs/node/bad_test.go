@@ -219,6 +219,7 @@ func TestManyFiles(t *testing.T) {
 // Lock files and manifests are not trusted.
 func FuzzPlan(f *testing.F) {
 	f.Add(needsX, npmLock("x"), pnpmLock, "x@1:\n  version \"1\"\n")
+	f.Add(needsX, `{"lockfileVersion": 3, "packages": {"": {}, "/": {"dependencies": {"q": "1"}}, "../x": {"dependencies": {"q": "1"}}, "a//": {"dependencies": {"q": "1"}}}}`, "", "")
 	f.Add("{}", "{}", "", "__metadata:\n  version: 8\n")
 	f.Fuzz(func(t *testing.T, manifest, npm, pnpm, yarn string) {
 		for file, text := range map[string]string{"package-lock.json": npm, "pnpm-lock.yaml": pnpm, "yarn.lock": yarn} {

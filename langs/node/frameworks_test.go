@@ -257,3 +257,10 @@ func prefixed(patterns []string) []string {
 	}
 	return list
 }
+
+// A site has a port of its own, which a check asks on.
+func TestSiteSmoke(t *testing.T) {
+	r := planFor(t, "language: node\nbuild: {static: public}\nsmoke: {path: /healthz}\n", app("{}", nil, "public/index.html", ""))
+	require.NotNil(t, r.plan, r.text)
+	require.Equal(t, 8080, r.plan.Smoke.Port)
+}
