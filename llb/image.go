@@ -110,7 +110,7 @@ func (g *graph) layer(ctx context.Context, from llb.State, l plan.Layer, gates [
 	name := g.prefixed("layer " + l.Name)
 	constraints := g.constraints("run", asked, name, hint)
 	merge := g.Caps.Supports(pb.CapMergeOp) == nil
-	if len(l.Copies) == 1 && len(l.Files) == 0 && !project && merge && g.symbolicModes() {
+	if len(l.Copies) == 1 && len(l.Files) == 0 && !project && merge && g.symbolicModes() && !slices.ContainsFunc(l.Copies[0].Include, below) {
 		return from.File(action, constraints...), nil
 	}
 	st := start.File(action, constraints...)
@@ -229,3 +229,8 @@ func (g *graph) smoke(image llb.State, config dockerspec.DockerOCIImage) (llb.St
 		options:  g.constraints("smoke", "smoke", g.prefixed("[smoke] start the image and check it"), ""),
 	})
 }
+
+// below says whether a pattern of what is copied is of something in a folder that
+// does not match itself. BuildKit makes such a folder when it comes to the first
+// thing in it, which then changes the folder's time.
+func below(pattern string) bool { return strings.Contains(pattern, "/") }

@@ -280,7 +280,7 @@ func (b *builder) dependencies() (include, exclude []string) {
 		exclude = append(exclude, "**/node_modules/.bin")
 	}
 	for _, m := range append([]*member{b.top}, b.shippedMembers()...) {
-		pattern := app.EscapePattern(path.Join(m.rel, "node_modules")) + "/**"
+		pattern := app.EscapePattern(path.Join(m.rel, "node_modules"))
 		if !slices.Contains(include, pattern) {
 			include = append(include, pattern)
 		}
@@ -321,9 +321,9 @@ func (b *builder) layers() []plan.Layer {
 		return layers
 	}
 	if b.framework.standalone {
-		modules := []string{"node_modules/**"}
+		modules := []string{"node_modules"}
 		if b.app.rel != "." {
-			modules = append(modules, app.EscapePattern(b.app.rel)+"/node_modules/**")
+			modules = append(modules, app.EscapePattern(b.app.rel)+"/node_modules")
 		}
 		add(plan.Layer{
 			Name: "dependencies", Changes: "sometimes", What: "what Next needs of node_modules",

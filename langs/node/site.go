@@ -23,6 +23,10 @@ const (
 func (b *builder) siteImage(image plan.Image) (plan.Image, spec.Problems) {
 	image.Entrypoint = []string{siteServer, "-D", "-f", siteConfig}
 	image.Cmd = nil
+	if image.StopSignal == "" {
+		// It answers who has asked, and takes no more; SIGTERM cuts them off.
+		image.StopSignal = "SIGINT"
+	}
 	if len(image.Expose) == 0 {
 		image.Expose = []string{sitePort}
 	}
@@ -52,6 +56,7 @@ func (s *staticSite) config(port int) string {
 	line(`server.tag = ""`)
 	line(`server.errorlog = "/dev/stderr"`)
 	line(`server.upload-dirs = ("/tmp")`)
+	line(`server.feature-flags = ("server.graceful-shutdown-timeout" => 1)`)
 	line(`server.follow-symlink = "disable"`)
 	line(`server.range-requests = "enable"`)
 	line(`server.max-request-size = 64`)

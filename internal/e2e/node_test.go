@@ -1,0 +1,294 @@
+package e2e_test
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/birdhouse-build/birdhouse/internal/harness"
+)
+
+// nodeSample is a project of testdata/node and what its image must do.
+type nodeSample struct {
+	name string
+	// want is what the program answers for /.
+	want string
+	// files are those of /app but node_modules, modules the packages in its
+	// node_modules; nil is anything.
+	files, modules []string
+	// says must be in the build's output, not what must not.
+	says, not []string
+}
+
+var nodeSamples = []nodeSample{
+	{name: "bare", want: "hello from node", files: []string{"server.js"}, not: []string{"npm ci"}},
+	{name: "odd", want: "robin true --loud", files: []string{"early.js", "package.json", "server.js"}},
+	{name: "types", want: "waited 3000", files: []string{"greeting.ts", "package.json", "server.ts"}, modules: []string{"ms"}},
+	{name: "typescript", want: "waited 2000", files: []string{"dist/main.js", "package.json"}, modules: []string{"ms"}, says: []string{"[build] npm run build"}},
+	{name: "pnpm", want: "waited 4000", files: []string{"package.json", "server.js"}, modules: []string{"ms"}, says: []string{"pnpm install --frozen-lockfile"}},
+	{name: "prebuilt", want: "907060870", files: []string{"package.json", "server.js"}, modules: []string{"@node-rs/crc32", "@node-rs/crc32-linux-x64-gnu"}},
+	{name: "compiled", want: "x86", files: []string{"package.json", "server.js"}, modules: []string{"buildcheck", "cpu-features", "nan"}},
+	{name: "npm-workspaces", want: "waited 1000", files: workspaceFiles, modules: []string{"@acme/api", "@acme/lib", "has-flag", "ms"}},
+	{name: "pnpm-workspaces", want: "waited 1000", files: workspaceFiles},
+	{name: "yarn1-workspaces", want: "waited 1000", files: workspaceFiles},
+	{name: "berry-workspaces", want: "waited 1000", files: workspaceFiles, modules: []string{"@acme/api", "@acme/lib", "has-flag", "ms"}},
+	{name: "berry-pnp", want: "waited 1000"},
+}
+
+// workspaceFiles are those of the samples with a workspace. The program and the
+// package that it needs are there, the others not.
+var workspaceFiles = []string{"apps/api/package.json", "apps/api/server.js", "packages/lib/index.js", "packages/lib/package.json"}
+
+// nodeElsewhere are the samples that other tests build.
+var nodeElsewhere = map[string]string{
+	"express": "TestNodeExpress",
+	"vite":    "TestNodeSite",
+}
+
+// Every sample is built and started, answers, and ends when it is told to.
+func TestNodeSamples(t *testing.T) {
+	for _, s := range nodeSamples {
+		t.Run(s.name, func(t *testing.T) {
+			name, out := buildGo(t, nodeProject(t, s.name))
+			for _, text := range s.says {
+				if !strings.Contains(out, text) {
+					t.Errorf("the build does not say %q:\n%s", text, out)
+				}
+			}
+			for _, text := range s.not {
+				if strings.Contains(out, text) {
+					t.Errorf("the build says %q:\n%s", text, out)
+				}
+			}
+			p := start(t, name, "--read-only")
+			if got := p.get(t, "/"); got != s.want {
+				t.Errorf("the program answers %q, want %q", got, s.want)
+			}
+			p.ends(t, 0, 143)
+			files, modules := nodeFiles(t, stored(t, name, ""))
+			if s.files != nil && !slices.Equal(files, s.files) {
+				t.Errorf("the image has %q, want %q", files, s.files)
+			}
+			if s.modules != nil && !slices.Equal(modules, s.modules) {
+				t.Errorf("the image has the packages %q, want %q", modules, s.modules)
+			}
+		})
+	}
+}
+
+// nodeProject is a sample without what it is compared with, which would be a part
+// of the image.
+func nodeProject(t *testing.T, name string) string {
+	t.Helper()
+	dir := sample(t, "node/"+name)
+	for _, golden := range []string{"plan.json", "graph.txt"} {
+		if err := os.Remove(filepath.Join(dir, golden)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "birdhouse.yaml")); errors.Is(err, fs.ErrNotExist) {
+		write(t, filepath.Join(dir, "birdhouse.yaml"), "language: node\nexpose: [3000]\n")
+	}
+	return dir
+}
+
+// A sample that no test builds is a sample that nobody knows to work.
+func TestNodeSamplesAreComplete(t *testing.T) {
+	harness.Birdhouse(t)
+	known := map[string]bool{}
+	for _, s := range nodeSamples {
+		known[s.name] = true
+	}
+	for name := range nodeElsewhere {
+		known[name] = true
+	}
+	plans, err := filepath.Glob(filepath.Join(harness.Root(t), "testdata/node/*/plan.json"))
+	if err != nil || len(plans) == 0 {
+		t.Fatalf("no samples: %v", err)
+	}
+	for _, p := range plans {
+		if name := filepath.Base(filepath.Dir(p)); !known[name] {
+			t.Errorf("testdata/node/%s has a plan, and no test builds it", name)
+		}
+	}
+}
+
+// ends sends the program SIGTERM: it must end within a second, with one of the
+// codes.
+func (s *server) ends(t *testing.T, codes ...int) {
+	t.Helper()
+	if took := s.stop(t); took > time.Second {
+		t.Errorf("it took %s to end", took)
+	}
+	if got := s.cmd.ProcessState.ExitCode(); !slices.Contains(codes, got) {
+		t.Errorf("it ended with code %d\n%s", got, s.out)
+	}
+}
+
+// nodeFiles are the files below /app that the image has beside those of packages,
+// and the packages at the top. All files must be root's and of the epoch, and none
+// be what only installations and builds need.
+func nodeFiles(t *testing.T, img v1.Image) (files, modules []string) {
+	t.Helper()
+	layers, err := img.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]member{}
+	for _, l := range layers {
+		// The runtime has nothing there.
+		if size, err := l.Size(); err != nil {
+			t.Fatal(err)
+		} else if size > 8<<20 {
+			continue
+		}
+		for name, f := range members(t, l) {
+			if name == "app" || strings.HasPrefix(name, "app/") {
+				found[strings.TrimPrefix(name, "app/")] = f
+			}
+		}
+	}
+	modes(t, found)
+	for name, f := range found {
+		base := filepath.Base(name)
+		if slices.Contains([]string{".package-lock.json", ".yarn-state.yml", ".yarn-integrity", ".modules.yaml", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", ".npmrc", ".cache", "birdhouse.yaml"}, base) {
+			t.Errorf("the image has %s", name)
+		}
+		if f.Mode&0o022 != 0 && f.Linkname == "" {
+			t.Errorf("others may write to %s", name)
+		}
+		if module, ok := strings.CutPrefix(name, "node_modules/"); ok {
+			parts := strings.Split(module, "/")
+			if strings.HasPrefix(parts[0], "@") && len(parts) > 1 {
+				parts[0] += "/" + parts[1]
+			}
+			if !strings.HasPrefix(parts[0], ".") && (!strings.HasPrefix(parts[0], "@") || strings.Contains(parts[0], "/")) {
+				modules = append(modules, parts[0])
+			}
+			continue
+		}
+		if !f.FileInfo().IsDir() && !strings.Contains(name, "node_modules/") {
+			files = append(files, name)
+		}
+	}
+	slices.Sort(files)
+	slices.Sort(modules)
+	return files, slices.Compact(modules)
+}
+
+// A server on npm's most used package: what it runs as, and what an edit costs.
+func TestNodeExpress(t *testing.T) {
+	dir := nodeProject(t, "express")
+	name, out := buildGo(t, dir)
+	contains(t, out, "[deps] npm ci", "[prod] npm ci --omit=dev", "[test]", "dependencies  sometimes", "init ")
+	p := start(t, name, "--read-only")
+	if got := p.get(t, "/"); got != "hello from express" {
+		t.Errorf("/ answers %q", got)
+	}
+	contains(t, p.get(t, "/env"), `"mode":"production"`, `"user":65532`, `"dir":"/app"`)
+	p.ends(t, 0, 143)
+	before := contentsOf(t, stored(t, name, ""))
+
+	// Another version, another script, a changed source: dependencies stay.
+	edit(t, filepath.Join(dir, "package.json"), `"version": "1.0.0"`, `"version": "1.0.1"`)
+	edit(t, filepath.Join(dir, "package.json"), `"node --test"`, `"node --test --test-reporter=dot"`)
+	edit(t, filepath.Join(dir, "server.js"), "hello from express", "hello again")
+	_, out = buildGo(t, dir)
+	for _, step := range []string{"[deps] npm ci", "[prod] npm ci"} {
+		if !isCached(out, step) {
+			t.Errorf("%s is not cached after an edit:\n%s", step, out)
+		}
+	}
+	after := contentsOf(t, stored(t, name, ""))
+	if n := len(before.Layers); len(after.Layers) != n || !slices.Equal(before.Layers[:n-1], after.Layers[:n-1]) || before.Layers[n-1] == after.Layers[n-1] {
+		t.Errorf("an edit is to change the last layer alone: %q became %q", before.Layers, after.Layers)
+	}
+
+	// A test that fails keeps the image from being made.
+	edit(t, filepath.Join(dir, "server.test.js"), "isOdd(1)", "isOdd(2)")
+	contains(t, said(fails(t, 1, birdhouse(t, "build", "-t", name, "--progress=plain", dir))), "birdhouse.yaml:3:", "test")
+}
+
+// A site needs no Node: its files are served with their types, told how long they
+// may be kept, and compressed.
+func TestNodeSite(t *testing.T) {
+	dir := nodeProject(t, "vite")
+	port := freePort(t)
+	write(t, filepath.Join(dir, "birdhouse.yaml"), "language: node\nexpose: [8080]\n")
+	write(t, filepath.Join(dir, "public", ".secret"), "for nobody")
+	write(t, filepath.Join(dir, "public", "long.txt"), strings.Repeat("a bird ", 1000))
+	edit(t, filepath.Join(dir, "birdhouse.yaml"), "8080", strconv.Itoa(port))
+	name, out := buildGo(t, dir)
+	contains(t, out, "[build] npm run build", "lighttpd", "files with a hash in their names")
+	if strings.Contains(out, "node-2") {
+		t.Errorf("Node is in the image:\n%s", out)
+	}
+	p := serve(t, port, birdhouse(t, "run", "--read-only", name))
+	page := p.get(t, "/")
+	contains(t, page, "<title>birds</title>")
+	_, script, _ := strings.Cut(page, `src="`)
+	script, _, _ = strings.Cut(script, `"`)
+	if !strings.HasPrefix(script, "/assets/") {
+		t.Fatalf("the page has no script: %s", page)
+	}
+	const pages, hashed = "no-cache", "public, max-age=31536000, immutable"
+	for _, c := range []struct {
+		path, encoding string
+		status         int
+		kind, caching  string
+	}{
+		{"/", "", 200, "text/html; charset=utf-8", pages},
+		{"/birds/robin", "", 200, "text/html; charset=utf-8", pages},
+		{"/robots.txt", "", 200, "text/plain; charset=utf-8", pages},
+		{script, "", 200, "text/javascript", hashed},
+		{"/long.txt", "br", 200, "text/plain; charset=utf-8", pages},
+		{"/long.txt", "gzip", 200, "text/plain; charset=utf-8", pages},
+		{"/healthz", "", 200, "", pages},
+		{"/missing.js", "", 404, "", ""},
+		{"/assets/", "", 200, "", ""},
+		{"/.secret", "", 403, "", ""},
+	} {
+		req, err := http.NewRequest(http.MethodGet, p.addr+c.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.encoding != "" {
+			req.Header.Set("Accept-Encoding", c.encoding)
+		}
+		res, err := (&http.Transport{DisableCompression: true, DisableKeepAlives: true}).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := res.Header
+		if res.StatusCode != c.status || c.kind != "" && h.Get("Content-Type") != c.kind || c.caching != "" && h.Get("Cache-Control") != c.caching || h.Get("Content-Encoding") != c.encoding {
+			t.Errorf("%s in %q: %s %v", c.path, c.encoding, res.Status, h)
+		}
+		if strings.Contains(string(body), "nobody") || c.encoding != "" && len(body) > 1000 {
+			t.Errorf("%s in %q has %d bytes: %.60s", c.path, c.encoding, len(body), body)
+		}
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	p.ends(t, 0)
+	config, err := stored(t, name, "").ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config.Config.StopSignal != "SIGINT" {
+		t.Errorf("it is stopped by %q", config.Config.StopSignal)
+	}
+}
