@@ -76,6 +76,15 @@ func start(t *testing.T, files map[string]string) *site {
 	return s
 }
 
+// put changes a file; "" removes it. A request of before may still be answered.
+func (s *site) put(path, content string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.files[path] = content; content == "" {
+		delete(s.files, path)
+	}
+}
+
 func (s *site) asked() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -300,11 +309,11 @@ func TestReleasesErrors(t *testing.T) {
 
 	site := nodeSite(t, map[string][]string{"24.1.0": {"linux-x64", "linux-arm64"}})
 	for what, text := range map[string]string{"does not name node-v24.1.0-linux": "\n", "has no SHA-256 checksum": "abc  node-v24.1.0-linux-x64.tar.xz\nabc  node-v24.1.0-linux-arm64.tar.xz\n"} {
-		site.files["/dist/v24.1.0/SHASUMS256.txt"] = text
+		site.put("/dist/v24.1.0/SHASUMS256.txt", text)
 		_, err := finder(t, "node", catalog.Locations{"nodejs": site.URL + "/dist"}).Lock(t.Context(), "24", both, catalog.LockedArchive{})
 		require.ErrorContains(t, err, what)
 	}
-	delete(site.files, "/dist/index.json")
+	site.put("/dist/index.json", "")
 	_, err = finder(t, "node", catalog.Locations{"nodejs": site.URL + "/dist"}).Lock(t.Context(), "24", both, catalog.LockedArchive{})
 	require.ErrorContains(t, err, "/dist/index.json: the server answers 404")
 }
