@@ -292,3 +292,15 @@ func TestNodeSite(t *testing.T) {
 		t.Errorf("it is stopped by %q", config.Config.StopSignal)
 	}
 }
+
+// Prebuilt addons are those of the image's architecture, which is never run. What
+// would have to be compiled for it is named.
+func TestNodeOtherPlatform(t *testing.T) {
+	name, _ := buildGo(t, nodeProject(t, "prebuilt"), "--platform", "linux/arm64")
+	_, modules := nodeFiles(t, stored(t, name, "arm64"))
+	if want := []string{"@node-rs/crc32", "@node-rs/crc32-linux-arm64-gnu"}; !slices.Equal(modules, want) {
+		t.Errorf("the image has the packages %q, want %q", modules, want)
+	}
+	out := fails(t, 1, birdhouse(t, "build", "-t", "never", "--progress=plain", "--platform", "linux/arm64", nodeProject(t, "compiled")))
+	contains(t, out, "cpu-features may compile native code when it is installed", "build on a machine of that architecture")
+}
