@@ -169,6 +169,7 @@ func (b *build) prepare(ctx context.Context) (*plan.Plan, error) {
 	if p == nil {
 		return nil, errors.New("planning: no plan and no problem")
 	}
+	b.problems = append(b.problems, langs.EndOfLife(b.spec, p, b.Catalog)...)
 	return p, nil
 }
 

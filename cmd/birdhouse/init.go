@@ -35,7 +35,7 @@ func newInitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, from, r, err := descriptor.Init(dir, descriptor.Planner{Versions: c.Versions}, o)
+			text, from, r, err := descriptor.Init(dir, descriptor.Planner{Catalog: c}, o)
 			if err != nil {
 				return err
 			}

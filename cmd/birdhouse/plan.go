@@ -69,7 +69,7 @@ func (f *planFlags) planner(cmd *cobra.Command, dir string) (descriptor.Planner,
 	if err != nil {
 		return p, nil, err
 	}
-	p.Versions = c.Versions
+	p.Catalog = c
 	if p.Args, err = request.BuildArgs(f.args); err != nil {
 		return p, nil, err
 	}

@@ -18,7 +18,37 @@ import (
 const samples = "../../../../testdata/go"
 
 func planner() descriptor.Planner {
-	return descriptor.Planner{Versions: func(string) []string { return []string{"1.25.9", "1.26.8", "1.27.4"} }}
+	return descriptor.Planner{Catalog: images{"go": {"1.25.9", "1.26.8", "1.27.4"}, "node": {"20", "24"}}}
+}
+
+// images are the versions by language; Node 20 has ended.
+type images map[string][]string
+
+func (i images) Versions(language string) []string { return i[language] }
+
+func (i images) EndOfLife(language, version string) (string, bool) {
+	return "2026-04-30", language == "node" && version == "20"
+}
+
+func TestEndOfLife(t *testing.T) {
+	for _, test := range []struct{ version, want string }{
+		{"20", `birdhouse.yaml:2:10: warning: node 20 (birdhouse.yaml:2) gets no security fixes since 2026-04-30
+  1 | language: node
+  2 | version: 20
+    |          ^^
+    | those that do are 24; write for example
+    | version: "24"
+`},
+		{"24", ""},
+	} {
+		dir := project(t, map[string]string{"server.js": "", "birdhouse.yaml": "language: node\nversion: " + test.version + "\n"})
+		f, err := descriptor.Find(dir, "")
+		require.NoError(t, err)
+		r, err := planner().Plan(dir, f, "")
+		require.NoError(t, err)
+		require.NotNil(t, r.Plan)
+		require.Equal(t, test.want, r.Text())
+	}
 }
 
 // project is a folder with files.

@@ -18,8 +18,8 @@ import (
 
 // Planner plans projects on this machine as the frontend would in a build.
 type Planner struct {
-	// Versions are the catalog's versions of a language, oldest first.
-	Versions func(language string) []string
+	// Catalog has the base images.
+	Catalog langs.Catalog
 	// Args are the build arguments given.
 	Args map[string]string
 	// Revision is the source revision, "" when it is not known.
@@ -116,11 +116,12 @@ func (p Planner) plan(files fs.FS, f *File, target string) (*Result, error) {
 	if !ok {
 		return nil, fmt.Errorf("language %q: there is %s", s.Language, strings.Join(langs.Names(), ", "))
 	}
-	planned, problems := language.Plan(s, files, p.Versions(language.Name()))
+	planned, problems := language.Plan(s, files, p.Catalog.Versions(language.Name()))
 	r.Problems = append(r.Problems, problems...)
 	if problems.HasErrors() {
 		return r, nil
 	}
+	r.Problems = append(r.Problems, langs.EndOfLife(s, planned, p.Catalog)...)
 	stage := func(s plan.Stage) bool { return s.Name == target }
 	if target != "" && target != "run" && !slices.ContainsFunc(planned.Stages, stage) {
 		_, problems := s.For(target)
