@@ -38,7 +38,15 @@ import (
 // The archive as it is at this moment, from this machine's mirror.
 var real = sync.OnceValues(func() (*catalog.Lock, error) {
 	m, _ := catalog.MachineMirror()
-	lock, _, err := update.Run(context.Background(), update.Options{Mirror: m})
+	locations, err := catalog.MachineLocations(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	known, err := catalog.BuiltInLock()
+	if err != nil {
+		return nil, err
+	}
+	lock, _, err := update.Run(context.Background(), update.Options{Mirror: m, Locations: locations, Known: known})
 	return lock, err
 })
 

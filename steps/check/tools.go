@@ -35,7 +35,7 @@ var signs = []struct {
 	{shell, []string{"getopts", "readonly", "umask", "OPTARG"}},
 	{shell, []string{"Toybox ", "multicall binary"}},
 	{shell, []string{"/etc/csh.cshrc"}},
-	{shell, []string{"__fish_"}},
+	{shell, []string{"__fish_", "fish_color_"}}, // programs that write completions for fish have the first
 	{shell, []string{"Exit from sash"}},
 	{"a part of apt", []string{"libapt-pkg.so"}},
 	{"a part of dpkg", []string{"dpkg-deb", "/var/lib/dpkg"}},
