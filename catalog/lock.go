@@ -118,25 +118,32 @@ func ParseLock(file string, data []byte) (*Lock, error) {
 	if len(data) > maxLock {
 		return fail(fmt.Errorf("it is larger than %d bytes", maxLock))
 	}
-	var head struct {
-		Schema int `json:"schema"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return fail(err)
-	}
-	if head.Schema != LockSchema {
-		return fail(fmt.Errorf("it has the schema %d, this program reads %d; `birdhouse catalog update FILE` writes a new one", head.Schema, LockSchema))
-	}
 	l := &Lock{}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(l); err != nil {
-		return fail(err)
+	err := dec.Decode(l)
+	if _, end := dec.Token(); err != nil || l.Schema != LockSchema || end != io.EOF {
+		return fail(misread(data, err))
 	}
 	if err := l.check(); err != nil {
 		return fail(err)
 	}
 	return l, nil
+}
+
+// misread is why a text is no lock that this program reads: it is no JSON or of
+// another schema, whatever else is wrong with it.
+func misread(data []byte, err error) error {
+	var head struct {
+		Schema int `json:"schema"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return err
+	}
+	if head.Schema != LockSchema {
+		return fmt.Errorf("it has the schema %d, this program reads %d; `birdhouse catalog update FILE` writes a new one", head.Schema, LockSchema)
+	}
+	return err
 }
 
 var (

@@ -386,15 +386,17 @@ func Release(s, version string) string { return strings.ReplaceAll(s, releasePla
 
 // Expand replaces the placeholders of a place in each string.
 func (d *Definitions) Expand(at Place, list []string) []string {
-	values := d.values(at)
+	replace := d.replacer(at)
 	out := make([]string, len(list))
 	for i, s := range list {
-		out[i] = values.Replace(s)
+		out[i] = replace(s)
 	}
 	return out
 }
 
-func (d *Definitions) values(at Place) *strings.Replacer {
+// replacer replaces the placeholders of a place. Most strings have none, and every
+// build looks at all of them when it reads the definitions.
+func (d *Definitions) replacer(at Place) func(string) string {
 	var pairs []string
 	for _, values := range []map[string]string{d.Architectures[at.Arch], d.Suites[at.Suite].Values} {
 		for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -404,34 +406,40 @@ func (d *Definitions) values(at Place) *strings.Replacer {
 	if at.Version != "" {
 		pairs = append(pairs, versionPlaceholder, at.Version)
 	}
-	return strings.NewReplacer(pairs...)
+	values := strings.NewReplacer(pairs...)
+	return func(s string) string {
+		if !strings.Contains(s, "{") {
+			return s
+		}
+		return values.Replace(s)
+	}
 }
 
 // at returns a layer as it is at a place.
 func (d *Definitions) at(l Layer, at Place) Layer {
-	values := d.values(at)
+	replace := d.replacer(at)
 	expand := func(lists ...[]string) []string {
 		var out []string
 		for _, s := range slices.Concat(lists...) {
-			out = append(out, values.Replace(s))
+			out = append(out, replace(s))
 		}
 		return out
 	}
 	here := l.PerSuite[at.Suite]
 	l.PerSuite = nil
-	l.Name, l.What = values.Replace(l.Name), values.Replace(l.What)
+	l.Name, l.What = replace(l.Name), replace(l.What)
 	l.Packages = expand(l.Packages, here.Packages)
 	l.Without = expand(l.Without, here.Without)
 	l.Exclude = expand(l.Exclude, here.Exclude)
 	l.Keep = expand(l.Keep, here.Keep)
 	l.Files = slices.Concat(l.Files, here.Files)
 	for i, f := range l.Files {
-		f.Path, f.Content, f.Link = values.Replace(f.Path), values.Replace(f.Content), values.Replace(f.Link)
+		f.Path, f.Content, f.Link = replace(f.Path), replace(f.Content), replace(f.Link)
 		l.Files[i] = f
 	}
 	l.Links = slices.Clone(l.Links)
 	for i, links := range l.Links {
-		l.Links[i] = Links{Dir: values.Replace(links.Dir), To: values.Replace(links.To), Names: expand(links.Names)}
+		l.Links[i] = Links{Dir: replace(links.Dir), To: replace(links.To), Names: expand(links.Names)}
 	}
 	if l.Make != nil {
 		m := *l.Make
@@ -470,7 +478,7 @@ func (d *Definitions) check() error {
 	d.checkSuites(fail)
 	for _, suite := range d.SuiteNames() {
 		for _, arch := range d.ArchitectureNames() {
-			d.checkPatterns(fail, "trim", Place{Suite: suite, Arch: arch}, slices.Concat(d.Trim.Exclude, d.Trim.Keep))
+			checkPatterns(fail, "trim", d.Expand(Place{Suite: suite, Arch: arch}, slices.Concat(d.Trim.Exclude, d.Trim.Keep)))
 		}
 	}
 	d.checkArchives(fail)
@@ -621,22 +629,22 @@ func (d *Definitions) checkLayer(fail func(string, ...any), l Layer) {
 				at.Version = l.Versions[0]
 			}
 			if l.For(at) {
-				d.checkLayerAt(fail, l.Name, at, d.at(l, at))
+				checkLayerAt(fail, l.Name, suite, d.at(l, at))
 			}
 		}
 	}
 }
 
 // checkLayerAt checks a layer whose placeholders are replaced.
-func (d *Definitions) checkLayerAt(fail func(string, ...any), name string, at Place, l Layer) {
-	d.checkPatterns(fail, "layer "+name, at, slices.Concat(l.Exclude, l.Keep))
+func checkLayerAt(fail func(string, ...any), name, suite string, l Layer) {
+	checkPatterns(fail, "layer "+name, slices.Concat(l.Exclude, l.Keep))
 	for _, list := range [][]string{l.Packages, l.Without} {
 		for i, p := range list {
 			if slices.Index(list, p) != i {
 				fail("layer %q names the package %q twice", name, p)
 			}
 			if placeholder.MatchString(p) || p == "" {
-				fail("layer %q has the package %q: a placeholder has no value in the suite %s", name, p, at.Suite)
+				fail("layer %q has the package %q: a placeholder has no value in the suite %s", name, p, suite)
 			}
 		}
 	}
@@ -662,9 +670,10 @@ func (d *Definitions) checkLayerAt(fail func(string, ...any), name string, at Pl
 	}
 }
 
-// checkPatterns also finds placeholders that have no value.
-func (d *Definitions) checkPatterns(fail func(string, ...any), where string, at Place, patterns []string) {
-	for _, p := range d.Expand(at, patterns) {
+// checkPatterns checks patterns whose placeholders are replaced: one that is left
+// has no value.
+func checkPatterns(fail func(string, ...any), where string, patterns []string) {
+	for _, p := range patterns {
 		if _, err := path.Match(p, ""); err != nil || !relative(p) || placeholder.MatchString(p) {
 			fail("%s: %q is not a pattern of a relative path", where, p)
 		}
