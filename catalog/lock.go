@@ -262,85 +262,116 @@ func (p Package) check(arch string) error {
 // Bytes returns the lock's text: JSON, sorted, a line for each package, so that
 // two locks can be compared line by line.
 func (l *Lock) Bytes() ([]byte, error) {
-	var b bytes.Buffer
-	// Only values of our own types are encoded, which cannot fail but for a
-	// year beyond 9999.
-	var failed error
-	text := func(v any) string {
-		var line bytes.Buffer
-		enc := json.NewEncoder(&line)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(v); err != nil {
-			failed = err
-		}
-		return strings.TrimSuffix(line.String(), "\n")
-	}
-	comma := func(i, n int) string {
-		if i < n-1 {
-			return ",\n"
-		}
-		return "\n"
-	}
-	fmt.Fprintf(&b, "{\n  \"schema\": %d,\n  \"time\": %s,\n  \"suites\": {\n", l.Schema, text(l.Time.UTC()))
-	suites := slices.Sorted(maps.Keys(l.Suites))
-	for i, name := range suites {
-		s := l.Suites[name]
-		fmt.Fprintf(&b, "    %s: {\n      \"sources\": [\n", text(name))
-		for j, src := range s.Sources {
-			fmt.Fprintf(&b, "        %s%s", text(src), comma(j, len(s.Sources)))
-		}
-		b.WriteString("      ],\n      \"layers\": {\n")
-		layers := slices.Sorted(maps.Keys(s.Layers))
-		for j, layer := range layers {
-			fmt.Fprintf(&b, "        %s: {\n", text(layer))
-			arches := slices.Sorted(maps.Keys(s.Layers[layer]))
-			for k, arch := range arches {
-				fmt.Fprintf(&b, "          %s: [\n", text(arch))
-				pkgs := s.Layers[layer][arch]
-				for m, p := range pkgs {
-					fmt.Fprintf(&b, "            %s%s", text(p), comma(m, len(pkgs)))
-				}
-				b.WriteString("          ]" + comma(k, len(arches)))
-			}
-			b.WriteString("        }" + comma(j, len(layers)))
-		}
-		b.WriteString("      }\n    }" + comma(i, len(suites)))
-	}
-	b.WriteString("  }")
+	w := &lockWriter{}
+	keys := []string{"schema", "time", "suites"}
 	if len(l.Archives) > 0 {
-		b.WriteString(",\n  \"archives\": {\n")
-		names := slices.Sorted(maps.Keys(l.Archives))
-		for i, name := range names {
-			fmt.Fprintf(&b, "    %s: {\n", text(name))
-			versions := slices.Sorted(maps.Keys(l.Archives[name]))
-			for j, v := range versions {
-				a := l.Archives[name][v]
-				fmt.Fprintf(&b, "      %s: {\n        \"version\": %s,\n        \"files\": {\n", text(v), text(a.Version))
-				arches := slices.Sorted(maps.Keys(a.Files))
-				for k, arch := range arches {
-					fmt.Fprintf(&b, "          %s: [\n", text(arch))
-					for m, f := range a.Files[arch] {
-						fmt.Fprintf(&b, "            %s%s", text(f), comma(m, len(a.Files[arch])))
-					}
-					b.WriteString("          ]" + comma(k, len(arches)))
-				}
-				b.WriteString("        }\n      }" + comma(j, len(versions)))
-			}
-			b.WriteString("    }" + comma(i, len(names)))
-		}
-		b.WriteString("  }")
+		keys = append(keys, "archives")
 	}
-	if p := l.Published; p != nil {
-		fmt.Fprintf(&b, ",\n  \"published\": {\n    \"prefix\": %s,\n    \"images\": {\n", text(p.Prefix))
-		refs := slices.Sorted(maps.Keys(p.Images))
-		for i, ref := range refs {
-			fmt.Fprintf(&b, "      %s: %s%s", text(ref), text(p.Images[ref]), comma(i, len(refs)))
-		}
-		b.WriteString("    }\n  }")
+	if l.Published != nil {
+		keys = append(keys, "published")
 	}
-	b.WriteString("\n}\n")
-	return b.Bytes(), failed
+	w.object("", keys, func(indent, key string) {
+		switch key {
+		case "schema":
+			w.value(l.Schema)
+		case "time":
+			w.value(l.Time.UTC())
+		case "suites":
+			w.object(indent, sortedKeys(l.Suites), func(indent, suite string) { w.suite(indent, l.Suites[suite]) })
+		case "archives":
+			w.object(indent, sortedKeys(l.Archives), func(indent, name string) {
+				w.object(indent, sortedKeys(l.Archives[name]), func(indent, v string) { w.archive(indent, l.Archives[name][v]) })
+			})
+		case "published":
+			w.published(indent, l.Published)
+		}
+	})
+	w.WriteByte('\n')
+	return w.Bytes(), w.err
 }
+
+// lockWriter writes objects and lists with a line for each element, and an
+// element of a list in one line.
+type lockWriter struct {
+	bytes.Buffer
+	err error
+}
+
+func (w *lockWriter) suite(indent string, s LockedSuite) {
+	w.object(indent, []string{"sources", "layers"}, func(indent, key string) {
+		if key == "sources" {
+			writeList(w, indent, s.Sources)
+			return
+		}
+		w.object(indent, sortedKeys(s.Layers), func(indent, layer string) {
+			w.object(indent, sortedKeys(s.Layers[layer]), func(indent, arch string) { writeList(w, indent, s.Layers[layer][arch]) })
+		})
+	})
+}
+
+func (w *lockWriter) archive(indent string, a LockedArchive) {
+	w.object(indent, []string{"version", "files"}, func(indent, key string) {
+		if key == "version" {
+			w.value(a.Version)
+			return
+		}
+		w.object(indent, sortedKeys(a.Files), func(indent, arch string) { writeList(w, indent, a.Files[arch]) })
+	})
+}
+
+func (w *lockWriter) published(indent string, p *Published) {
+	w.object(indent, []string{"prefix", "images"}, func(indent, key string) {
+		if key == "prefix" {
+			w.value(p.Prefix)
+			return
+		}
+		w.object(indent, sortedKeys(p.Images), func(_, ref string) { w.value(p.Images[ref]) })
+	})
+}
+
+// object writes an object that begins in a line with this indentation.
+func (w *lockWriter) object(indent string, keys []string, member func(indent, key string)) {
+	w.WriteString("{\n")
+	for i, key := range keys {
+		w.WriteString(indent + "  ")
+		w.value(key)
+		w.WriteString(": ")
+		member(indent+"  ", key)
+		w.endLine(i, len(keys))
+	}
+	w.WriteString(indent + "}")
+}
+
+func writeList[T any](w *lockWriter, indent string, list []T) {
+	w.WriteString("[\n")
+	for i, v := range list {
+		w.WriteString(indent + "  ")
+		w.value(v)
+		w.endLine(i, len(list))
+	}
+	w.WriteString(indent + "]")
+}
+
+func (w *lockWriter) endLine(i, n int) {
+	if i < n-1 {
+		w.WriteByte(',')
+	}
+	w.WriteByte('\n')
+}
+
+// value writes one of our own types in one line, which cannot fail but for a year
+// beyond 9999.
+func (w *lockWriter) value(v any) {
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		w.err = err
+	}
+	w.WriteString(strings.TrimSuffix(line.String(), "\n"))
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // Write writes the lock to a file, all or nothing.
 func (l *Lock) Write(file string) error {
