@@ -1,6 +1,7 @@
 package app
 
 import (
+	"fmt"
 	"maps"
 
 	"github.com/birdhouse-build/birdhouse/langs/plan"
@@ -36,6 +37,44 @@ func BuildEnv(s *spec.Spec) map[string]string {
 	maps.Copy(env, s.Args)
 	maps.Copy(env, s.Build.Env)
 	return env
+}
+
+// Reserved are the problems of variables that build.env and args set, and that a
+// language's plan decides. Names has these, each with what to write instead, which
+// may be nothing.
+func Reserved(s *spec.Spec, names map[string]string) spec.Problems {
+	var problems spec.Problems
+	refuse := func(key string, given []string) {
+		for _, name := range given {
+			if hint, reserved := names[name]; reserved {
+				problems = append(problems, s.Problem(key+"."+name, fmt.Sprintf("%s: %s is set by the build itself", key, name), hint))
+			}
+		}
+	}
+	refuse("build.env", s.Build.Env.Keys())
+	refuse("args", s.Args.Keys())
+	return problems
+}
+
+// Libraries is the stage that checks that the run image has the shared libraries of
+// the programs in what, a mount at any place. Base is where the check runs; asked
+// and hint are those of its step.
+func Libraries(base plan.Base, what plan.Mount, asked, hint string) plan.Stage {
+	const root = "/run-root"
+	return plan.Stage{
+		Name: "libraries",
+		Base: base,
+		Steps: []plan.Step{{
+			Name:   "check shared libraries",
+			Args:   []string{plan.StepsProgram, "libcheck", "--root", root, what.Target},
+			Dir:    "/",
+			Mounts: []plan.Mount{{Kind: plan.MountRun, Target: root}, what, {Kind: plan.MountOutput, Target: "/result"}},
+			Asked:  asked,
+			Hint:   hint,
+		}},
+		PerPlatform: true,
+		Gate:        true,
+	}
 }
 
 // SecretMounts are the descriptor's secrets as mounts of a step: a variable, or a file,

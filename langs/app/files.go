@@ -122,6 +122,21 @@ func FileProblem(file, message, hint string) spec.Problem {
 	return spec.Problem{Severity: spec.Error, File: file, Message: message, Hint: hint}
 }
 
+// LineProblem is an error at a piece of a line, which counts from 1; without the
+// piece in it, of the whole line.
+func LineProblem(file string, number int, line, piece, message, hint string) spec.Problem {
+	pr := FileProblem(file, message, hint)
+	start := strings.Index(line, piece)
+	if piece == "" || start < 0 {
+		start, piece = 0, strings.TrimRight(line, " \t\r")
+	}
+	pr.Range = spec.Range{
+		Start: spec.Position{Line: number, Column: start + 1},
+		End:   spec.Position{Line: number, Column: start + len(piece) + 1},
+	}
+	return pr
+}
+
 // Unreadable is an error of a file that is there and cannot be read, such as a
 // symbolic link that leaves the project.
 func Unreadable(file string, err error) spec.Problem {

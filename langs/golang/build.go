@@ -2,6 +2,7 @@ package golang
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"sort"
@@ -21,7 +22,6 @@ const (
 	generateStage = "generate"
 	testStage     = "test"
 	buildStage    = "build"
-	libsStage     = "libraries"
 )
 
 // Where things lie in the build containers.
@@ -36,7 +36,6 @@ const (
 	// another has perhaps no right to see them.
 	privateCache = "/var/cache/go-mod-private"
 	outDir       = "/out"
-	runRoot      = "/run-root"
 )
 
 // downloadSecrets are the variables of the go command that say where modules
@@ -474,24 +473,8 @@ func (b *builder) platformEnv() map[string][]plan.Env {
 
 // libraries checks that the run image has the shared libraries of the program.
 func (b *builder) libraries() plan.Stage {
-	return plan.Stage{
-		Name: libsStage,
-		Base: b.toolBase(),
-		Steps: []plan.Step{{
-			Name: "check shared libraries",
-			Args: []string{plan.StepsProgram, "libcheck", "--root", runRoot, outDir},
-			Dir:  "/",
-			Mounts: []plan.Mount{
-				{Kind: plan.MountRun, Target: runRoot},
-				{Kind: plan.MountStage, Target: outDir, From: buildStage},
-				{Kind: plan.MountOutput, Target: "/result"},
-			},
-			Asked: "build.cgo",
-			Hint:  "the run image has the C and C++ libraries alone: add the packages that have others, or link them statically (build.ldflags: -extldflags=-static and the like)",
-		}},
-		PerPlatform: true,
-		Gate:        true,
-	}
+	return app.Libraries(b.toolBase(), plan.Mount{Kind: plan.MountStage, Target: outDir, From: buildStage}, "build.cgo",
+		"the run image has the C and C++ libraries alone: add the packages that have others, or link them statically (build.ldflags: -extldflags=-static and the like)")
 }
 
 // reservedEnv are variables that the plan decides, with the key to use instead.
@@ -522,22 +505,12 @@ var reservedFlags = map[string]string{
 
 // checkBuildKeys reports keys of build that contradict the plan.
 func checkBuildKeys(s *spec.Spec) spec.Problems {
-	var problems spec.Problems
-	refuse := func(at, name string) {
-		hint, reserved := reservedEnv[name]
-		if name == "GOWORK" && s.Build.Env[name] != "off" {
-			hint, reserved = "the workspace is that of the project's go.work; only \"off\" may be said here", true
-		}
-		if reserved {
-			problems = append(problems, s.Problem(at+"."+name, fmt.Sprintf("%s: %s is set by the build itself", at, name), hint))
-		}
+	reserved := reservedEnv
+	if s.Build.Env["GOWORK"] != "off" {
+		reserved = maps.Clone(reserved)
+		reserved["GOWORK"] = "the workspace is that of the project's go.work; only \"off\" may be said here"
 	}
-	for _, name := range s.Build.Env.Keys() {
-		refuse("build.env", name)
-	}
-	for _, name := range s.Args.Keys() {
-		refuse("args", name)
-	}
+	problems := app.Reserved(s, reserved)
 	for i, flag := range s.Build.Flags {
 		name, _, _ := strings.Cut(strings.TrimLeft(flag, "-"), "=")
 		if i == 0 && !strings.HasPrefix(flag, "-") {

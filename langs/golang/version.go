@@ -26,13 +26,10 @@ type toolchain struct {
 
 // asked is a version that the user or a file of the project asks for.
 type asked struct {
-	text   string
-	source string
+	*app.Asked
 	// prefix is what comes before a version where this one is written: "go" in a
 	// toolchain line, which takes full versions alone.
 	prefix string
-	// problem reports something wrong with it, at its place.
-	problem func(message, hint string) spec.Problem
 }
 
 var versionForm = regexp.MustCompile(`^1(\.(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)|(rc|beta)[1-9][0-9]*)?)?$`)
@@ -92,14 +89,14 @@ func (p *project) toolchain(versions []string) (toolchain, spec.Problems) {
 		return toolchain{}, append(problems, *pr)
 	}
 	if version.Compare("go"+full, "go"+least) < 0 {
-		pr := ask.problem(fmt.Sprintf("Go %s is older than %s asks for (go %s)", full, leastSource, least),
+		pr := ask.Problem(fmt.Sprintf("Go %s is older than %s asks for (go %s)", full, leastSource, least),
 			fmt.Sprintf("write %s or newer, or nothing: then the newest release is taken", least))
 		return toolchain{}, append(problems, pr)
 	}
 	problems = append(problems, ask.warnOld(full, versions)...)
-	tc := toolchain{version: full, source: ask.source}
-	if full != ask.text {
-		tc.source += " says " + ask.text + "; its newest release"
+	tc := toolchain{version: full, source: ask.Source}
+	if full != ask.Text {
+		tc.source += " says " + ask.Text + "; its newest release"
 	}
 	return tc, problems
 }
@@ -107,32 +104,32 @@ func (p *project) toolchain(versions []string) (toolchain, spec.Problems) {
 // resolve returns the full version for what was asked.
 func (a *asked) resolve(versions []string) (string, *spec.Problem) {
 	fail := func(message, hint string) (string, *spec.Problem) {
-		pr := a.problem(message, hint)
+		pr := a.Problem(message, hint)
 		return "", &pr
 	}
-	if !versionForm.MatchString(a.text) {
-		return fail(fmt.Sprintf("%q is not a version of Go", a.text), "write a minor version such as 1.26, or a full one such as 1.26.8")
+	if !versionForm.MatchString(a.Text) {
+		return fail(fmt.Sprintf("%q is not a version of Go", a.Text), "write a minor version such as 1.26, or a full one such as 1.26.8")
 	}
-	full := strings.Count(a.text, ".") == 2 || strings.ContainsAny(a.text, "rb")
+	full := strings.Count(a.Text, ".") == 2 || strings.ContainsAny(a.Text, "rb")
 	first := version.Lang("go" + oldest)
 	if full {
 		first = "go" + oldest
 	}
-	if a.text != "1" && version.Compare("go"+a.text, first) < 0 {
-		return fail(fmt.Sprintf("Go %s is too old: the first that can be had is %s", a.text, oldest),
+	if a.Text != "1" && version.Compare("go"+a.Text, first) < 0 {
+		return fail(fmt.Sprintf("Go %s is too old: the first that can be had is %s", a.Text, oldest),
 			"newer releases build old modules as well: leave the version out, or write a newer one")
 	}
 	if full {
-		return a.text, nil
+		return a.Text, nil
 	}
 	stable := stableVersions(versions)
 	for i := len(stable) - 1; i >= 0; i-- {
-		if strings.HasPrefix(stable[i], a.text+".") {
+		if strings.HasPrefix(stable[i], a.Text+".") {
 			return stable[i], nil
 		}
 	}
-	return fail(fmt.Sprintf("Go %s is not in the catalog", a.text),
-		fmt.Sprintf("there are %s; any other release can be named in full, such as %s", strings.Join(minors(stable), ", "), fullVersion(a.text)))
+	return fail(fmt.Sprintf("Go %s is not in the catalog", a.Text),
+		fmt.Sprintf("there are %s; any other release can be named in full, such as %s", strings.Join(minors(stable), ", "), fullVersion(a.Text)))
 }
 
 // supported is how many releases get security fixes, the newest ones: see
@@ -143,7 +140,7 @@ const supported = 2
 // gets none any more, or one that its release has a newer one of.
 func (a *asked) warnOld(full string, versions []string) spec.Problems {
 	warn := func(message, hint string) spec.Problems {
-		pr := a.problem(message, hint)
+		pr := a.Problem(message, hint)
 		pr.Severity = spec.Warning
 		return spec.Problems{pr}
 	}
@@ -178,48 +175,19 @@ func (a *asked) warnOld(full string, versions []string) spec.Problems {
 	return nil
 }
 
+// versionFiles are those that version managers of Go read.
+var versionFiles = []app.VersionFile{{Name: ".go-version", Line: app.WholeLine}, {Name: ".tool-versions", Line: golangTool}}
+
 // askedVersion finds the version that the descriptor or a file names, nil when
 // none does.
 func (p *project) askedVersion() (*asked, spec.Problems) {
-	s := p.spec
-	if s.Version != "" {
-		return &asked{
-			text:    strings.TrimPrefix(string(s.Version), "go"),
-			source:  s.Where("version"),
-			problem: func(message, hint string) spec.Problem { return s.Problem("version", "version: "+message, hint) },
-		}, nil
+	found, problems := app.AskedVersion(p.spec, p.files, p.dir, versionFiles)
+	if problems.HasErrors() {
+		return nil, problems
 	}
-	for dir := p.dir; ; dir = path.Dir(dir) {
-		for _, f := range []struct {
-			name  string
-			parse func(string) string
-		}{{".go-version", wholeLine}, {".tool-versions", golangTool}} {
-			name := path.Join(dir, f.name)
-			data, err := p.files.Read(name)
-			if err != nil {
-				return nil, spec.Problems{app.Unreadable(name, err)}
-			}
-			for i, line := range strings.Split(string(data), "\n") {
-				text := f.parse(line)
-				if text == "" {
-					continue
-				}
-				at := strings.Index(line, text) + 1
-				where := spec.Range{Start: spec.Position{Line: i + 1, Column: at}, End: spec.Position{Line: i + 1, Column: at + len(text)}}
-				return &asked{
-					text:   strings.TrimPrefix(text, "go"),
-					source: fmt.Sprintf("%s:%d", name, i+1),
-					problem: func(message, hint string) spec.Problem {
-						pr := app.FileProblem(name, message, hint)
-						pr.Range = where
-						return pr
-					},
-				}, nil
-			}
-		}
-		if dir == "." {
-			break
-		}
+	if found != nil {
+		found.Text = strings.TrimPrefix(found.Text, "go")
+		return &asked{Asked: found}, nil
 	}
 	file, tc := p.modules[0].name(), p.modules[0].file.Toolchain
 	if p.work != nil {
@@ -228,30 +196,18 @@ func (p *project) askedVersion() (*asked, spec.Problems) {
 	if tc == nil || tc.Name == "default" {
 		return nil, nil
 	}
-	return &asked{
-		text:   strings.TrimPrefix(tc.Name, "go"),
-		source: fmt.Sprintf("%s:%d", file, tc.Syntax.Start.Line),
-		prefix: "go",
-		problem: func(message, hint string) spec.Problem {
+	return &asked{&app.Asked{
+		Text:   strings.TrimPrefix(tc.Name, "go"),
+		Source: fmt.Sprintf("%s:%d", file, tc.Syntax.Start.Line),
+		Problem: func(message, hint string) spec.Problem {
 			return lineProblem(file, tc.Syntax, "toolchain: "+message, hint)
 		},
-	}, nil
+	}, "go"}, nil
 }
 
-// wholeLine reads a line of .go-version.
-func wholeLine(line string) string {
-	line, _, _ = strings.Cut(line, "#")
-	return strings.TrimSpace(line)
-}
-
-// golangTool reads a line of .tool-versions: the first version of golang or go.
-// "system" and references to sources say nothing about a version.
+// golangTool reads a line of .tool-versions. "latest" is what is taken anyway.
 func golangTool(line string) string {
-	fields := strings.Fields(wholeLine(line))
-	if len(fields) < 2 || fields[0] != "golang" && fields[0] != "go" {
-		return ""
-	}
-	if v := fields[1]; v != "system" && v != "latest" && !strings.ContainsAny(v, ":/") {
+	if v := app.ToolLine("golang", "go")(line); v != "latest" {
 		return v
 	}
 	return ""

@@ -20,7 +20,6 @@ const (
 	buildStage   = "build"
 	bundlerStage = "bundler"
 	bundleStage  = "bundle"
-	libsStage    = "libraries"
 )
 
 // Where things lie in the build containers.
@@ -29,7 +28,6 @@ const (
 	toolDir    = "/opt/package-manager"
 	bundlerDir = "/opt/bundler"
 	outDir     = "/out"
-	runRoot    = "/run-root"
 	caBundle   = "/etc/ssl/certs/ca-certificates.crt"
 	searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )

@@ -5,9 +5,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"github.com/birdhouse-build/birdhouse/langs/app"
-	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
 
 // walkDepth is how deep below a package's folder Files names its code.
@@ -29,21 +26,6 @@ func typescript(name string) bool {
 		return true
 	}
 	return false
-}
-
-// lineProblem is an error at a piece of a line, which counts from 1; without the
-// piece in it, of the whole line.
-func lineProblem(file string, number int, line, piece, message, hint string) spec.Problem {
-	pr := app.FileProblem(file, message, hint)
-	start := strings.Index(line, piece)
-	if piece == "" || start < 0 {
-		start, piece = 0, strings.TrimRight(line, " \t\r")
-	}
-	pr.Range = spec.Range{
-		Start: spec.Position{Line: number, Column: start + 1},
-		End:   spec.Position{Line: number, Column: start + len(piece) + 1},
-	}
-	return pr
 }
 
 // readDir lists the files in a folder by name.

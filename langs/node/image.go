@@ -141,23 +141,6 @@ var reservedEnv = map[string]string{
 	"YARN_GLOBAL_FOLDER":         "",
 }
 
-// checkBuildKeys reports keys of build that contradict the plan.
-func checkBuildKeys(s *spec.Spec) spec.Problems {
-	var problems spec.Problems
-	refuse := func(at, name string) {
-		if hint, reserved := reservedEnv[name]; reserved {
-			problems = append(problems, s.Problem(at+"."+name, fmt.Sprintf("%s: %s is set by the build itself", at, name), hint))
-		}
-	}
-	for _, name := range s.Build.Env.Keys() {
-		refuse("build.env", name)
-	}
-	for _, name := range s.Args.Keys() {
-		refuse("args", name)
-	}
-	return problems
-}
-
 // facts are the decisions, in the order in which they are read.
 func (b *builder) facts(image plan.Image) []plan.Fact {
 	s := b.spec

@@ -32,7 +32,7 @@ func (p *project) readYarnLock(l *lock) spec.Problems {
 			continue
 		}
 		broken := func(what string) spec.Problems {
-			return spec.Problems{lineProblem(l.file, number, line, "", "the lock file cannot be read: "+what, "run `yarn install` with the version of yarn that the project uses, and commit it")}
+			return spec.Problems{app.LineProblem(l.file, number, line, "", "the lock file cannot be read: "+what, "run `yarn install` with the version of yarn that the project uses, and commit it")}
 		}
 		switch indent := len(line) - len(strings.TrimLeft(line, " ")); {
 		case indent == 0:

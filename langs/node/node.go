@@ -60,7 +60,7 @@ func (Language) Plan(s *spec.Spec, files fs.FS, versions []string) (*plan.Plan, 
 		return nil, problems
 	}
 	problems = append(problems, b.decide()...)
-	problems = append(problems, checkBuildKeys(s)...)
+	problems = append(problems, app.Reserved(s, reservedEnv)...)
 	image, found := b.image()
 	problems = append(problems, found...)
 	smoke, found := b.smoke()

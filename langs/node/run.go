@@ -234,24 +234,9 @@ func (b *builder) libraries() plan.Stage {
 	if b.spec.Has("packages") {
 		asked = "packages"
 	}
-	return plan.Stage{
-		Name: libsStage,
-		Base: plan.Base{Image: "node", Version: b.runtime.version, Variant: "build"},
-		Steps: []plan.Step{{
-			Name: "check shared libraries",
-			Args: []string{plan.StepsProgram, "libcheck", "--root", runRoot, librariesDir},
-			Dir:  "/",
-			Mounts: []plan.Mount{
-				{Kind: plan.MountRun, Target: runRoot},
-				{Kind: plan.MountStage, Target: librariesDir, From: prodStage, Output: librariesOutput},
-				{Kind: plan.MountOutput, Target: "/result"},
-			},
-			Asked: asked,
-			Hint:  "native addons are linked against libraries that the run image does not have: packages: [NAME] adds the Debian package that has them",
-		}},
-		PerPlatform: true,
-		Gate:        true,
-	}
+	return app.Libraries(plan.Base{Image: "node", Version: b.runtime.version, Variant: "build"},
+		plan.Mount{Kind: plan.MountStage, Target: librariesDir, From: prodStage, Output: librariesOutput}, asked,
+		"native addons are linked against libraries that the run image does not have: packages: [NAME] adds the Debian package that has them")
 }
 
 // leftovers are what installations leave in node_modules that no program reads, and

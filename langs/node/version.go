@@ -2,7 +2,6 @@ package node
 
 import (
 	"fmt"
-	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -28,12 +27,7 @@ type runtime struct {
 func (r runtime) strips() bool { return r.major >= 22 }
 
 // asked is a version that the user or a file of the project asks for.
-type asked struct {
-	text   string
-	source string
-	// problem reports something wrong with it, at its place.
-	problem func(message, hint string) spec.Problem
-}
+type asked struct{ *app.Asked }
 
 // release is a version of the catalog.
 type release struct {
@@ -88,7 +82,7 @@ func (p *project) chooseVersion(versions []string) (runtime, spec.Problems) {
 			return runtime{}, append(problems, *bad)
 		}
 		if engine != nil && !engine.Check(r.newest) {
-			pr := ask.problem(fmt.Sprintf("Node %s is not what %s asks for (%s)", r.name, engineSource, p.app.engineText(p)), "write a version that fits, or change engines")
+			pr := ask.Problem(fmt.Sprintf("Node %s is not what %s asks for (%s)", r.name, engineSource, p.app.engineText(p)), "write a version that fits, or change engines")
 			pr.Severity = spec.Warning
 			problems = append(problems, pr)
 		}
@@ -158,10 +152,10 @@ func (a *asked) resolve(all []release) (release, *spec.Problem) {
 	}
 	there := "there are " + strings.Join(names, ", ")
 	fail := func(message string) (release, *spec.Problem) {
-		pr := a.problem(message, there)
+		pr := a.Problem(message, there)
 		return release{}, &pr
 	}
-	text := strings.ToLower(strings.TrimSpace(a.text))
+	text := strings.ToLower(strings.TrimSpace(a.Text))
 	var r release
 	var ok bool
 	switch {
@@ -181,7 +175,7 @@ func (a *asked) resolve(all []release) (release, *spec.Problem) {
 	default:
 		c, err := semver.NewConstraint(text)
 		if err != nil {
-			return fail(fmt.Sprintf("%q is not a version of Node", a.text))
+			return fail(fmt.Sprintf("%q is not a version of Node", a.Text))
 		}
 		r, ok = newest(func(r release) bool { return r.major%2 == 0 && c.Check(r.newest) })
 		if !ok {
@@ -189,55 +183,35 @@ func (a *asked) resolve(all []release) (release, *spec.Problem) {
 		}
 	}
 	if !ok {
-		return fail(fmt.Sprintf("Node %s is not in the catalog", a.text))
+		return fail(fmt.Sprintf("Node %s is not in the catalog", a.Text))
 	}
 	return r, nil
 }
 
 // says is the source of a version, with what was asked when that is not it.
 func (a *asked) says(r release) string {
-	if strings.TrimPrefix(a.text, "v") == r.name {
-		return a.source
+	if strings.TrimPrefix(a.Text, "v") == r.name {
+		return a.Source
 	}
-	return fmt.Sprintf("%s says %s; the catalog's newest of that line", a.source, a.text)
+	return fmt.Sprintf("%s says %s; the catalog's newest of that line", a.Source, a.Text)
+}
+
+// versionFiles are those that version managers of Node read.
+var versionFiles = []app.VersionFile{
+	{Name: ".nvmrc", Line: app.WholeLine}, {Name: ".node-version", Line: app.WholeLine},
+	{Name: ".tool-versions", Line: app.ToolLine("nodejs", "node")},
+	{Name: "mise.toml", Line: miseTool}, {Name: ".mise.toml", Line: miseTool},
 }
 
 // askedVersion finds the version that the descriptor or a file names, nil when
 // none does.
 func (p *project) askedVersion() (*asked, spec.Problems) {
-	s := p.spec
-	if s.Version != "" {
-		return &asked{
-			text: string(s.Version), source: s.Where("version"),
-			problem: func(message, hint string) spec.Problem { return s.Problem("version", "version: "+message, hint) },
-		}, nil
+	found, problems := app.AskedVersion(p.spec, p.files, p.app.dir, versionFiles)
+	if problems.HasErrors() {
+		return nil, problems
 	}
-	for dir := p.app.dir; ; dir = path.Dir(dir) {
-		for _, f := range []struct {
-			name  string
-			parse func(string) string
-		}{{".nvmrc", wholeLine}, {".node-version", wholeLine}, {".tool-versions", nodeTool}, {"mise.toml", miseTool}, {".mise.toml", miseTool}} {
-			name := path.Join(dir, f.name)
-			data, err := p.files.Read(name)
-			if err != nil {
-				return nil, spec.Problems{app.Unreadable(name, err)}
-			}
-			for i, line := range strings.Split(string(data), "\n") {
-				text := f.parse(line)
-				if text == "" {
-					continue
-				}
-				return &asked{
-					text: text, source: fmt.Sprintf("%s:%d", name, i+1),
-					problem: func(message, hint string) spec.Problem {
-						return lineProblem(name, i+1, line, text, message, hint)
-					},
-				}, nil
-			}
-		}
-		if dir == "." {
-			break
-		}
+	if found != nil {
+		return &asked{found}, nil
 	}
 	for _, m := range []*member{p.app, p.top} {
 		if m.manifest == nil {
@@ -248,35 +222,16 @@ func (p *project) askedVersion() (*asked, spec.Problems) {
 				continue
 			}
 			if text := m.text(key...); text != "" {
-				return &asked{
-					text: text, source: m.where(key...),
-					problem: func(message, hint string) spec.Problem {
+				return &asked{&app.Asked{
+					Text: text, Source: m.where(key...),
+					Problem: func(message, hint string) spec.Problem {
 						return m.problem(key, strings.Join(key, ".")+": "+message, hint)
 					},
-				}, nil
+				}}, nil
 			}
 		}
 	}
 	return nil, nil
-}
-
-// wholeLine reads a line of .nvmrc and .node-version.
-func wholeLine(line string) string {
-	line, _, _ = strings.Cut(line, "#")
-	return strings.TrimSpace(line)
-}
-
-// nodeTool reads a line of .tool-versions. "system" and references to sources say
-// nothing about a version.
-func nodeTool(line string) string {
-	fields := strings.Fields(wholeLine(line))
-	if len(fields) < 2 || fields[0] != "nodejs" && fields[0] != "node" {
-		return ""
-	}
-	if v := fields[1]; v != "system" && !strings.ContainsAny(v, ":/") {
-		return v
-	}
-	return ""
 }
 
 var miseLine = regexp.MustCompile(`^\s*"?node(?:js)?"?\s*=\s*["']([^"']+)["']`)
