@@ -1,7 +1,6 @@
 package golang_test
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"strings"
@@ -11,55 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/birdhouse-build/birdhouse/langs/golang"
+	"github.com/birdhouse-build/birdhouse/langs/internal/plantest"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
 
 const program = "package main\n\nfunc main() {}\n"
 
-// files makes a project: pairs of name and content.
-func files(pairs ...string) fstest.MapFS {
-	fsys := fstest.MapFS{}
-	for i := 0; i < len(pairs); i += 2 {
-		fsys[pairs[i]] = &fstest.MapFile{Data: []byte(pairs[i+1])}
-	}
-	return fsys
-}
-
 func gomod(lines string) string { return "module example.test/app\n\n" + lines + "\n" }
-
-func fact(t *testing.T, p *plan.Plan, name string) plan.Fact {
-	t.Helper()
-	require.NotNil(t, p)
-	for _, f := range p.Facts {
-		if f.Name == name {
-			return f
-		}
-	}
-	t.Fatalf("there is no fact %q in %v", name, p.Facts)
-	return plan.Fact{}
-}
-
-func stage(t *testing.T, p *plan.Plan, name string) plan.Stage {
-	t.Helper()
-	require.NotNil(t, p)
-	for _, s := range p.Stages {
-		if s.Name == name {
-			return s
-		}
-	}
-	t.Fatalf("there is no stage %q", name)
-	return plan.Stage{}
-}
-
-func value(env []plan.Env, name string) string {
-	for _, e := range env {
-		if e.Name == name {
-			return e.Value
-		}
-	}
-	return ""
-}
 
 func TestVersion(t *testing.T) {
 	tests := []struct {
@@ -102,13 +60,13 @@ func TestVersion(t *testing.T) {
 				tt.project["main.go"] = &fstest.MapFile{Data: []byte(program)}
 			}
 			r := planFor(t, "language: go\n"+tt.descriptor+"\n", tt.project, "")
-			if r.plan == nil {
-				require.Contains(t, r.text, tt.want)
+			if r.Plan == nil {
+				require.Contains(t, r.Text, tt.want)
 				return
 			}
-			f := fact(t, r.plan, "version")
+			f := fact(t, r.Plan, "version")
 			require.Contains(t, f.Value+" "+f.Source, tt.want)
-			require.Equal(t, f.Value, stage(t, r.plan, "build").Base.Version)
+			require.Equal(t, f.Value, stage(t, r.Plan, "build").Base.Version)
 		})
 	}
 }
@@ -142,12 +100,12 @@ func TestOldVersionWarning(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.project["main.go"] = &fstest.MapFile{Data: []byte(program)}
 			r := planFor(t, "language: go\n"+tt.descriptor+"\n", tt.project, "")
-			require.NotNil(t, r.plan, r.text)
+			require.NotNil(t, r.Plan, r.Text)
 			if tt.want == "" {
-				require.NotContains(t, r.text, "fixes")
+				require.NotContains(t, r.Text, "fixes")
 				return
 			}
-			require.Contains(t, r.text, tt.want)
+			require.Contains(t, r.Text, tt.want)
 		})
 	}
 }
@@ -196,13 +154,13 @@ func TestPrograms(t *testing.T) {
 				tt.project["go.mod"] = &fstest.MapFile{Data: []byte(gomod("go 1.25"))}
 			}
 			r := planFor(t, "language: go\n"+tt.descriptor+"\n", tt.project, "")
-			if r.plan == nil {
-				require.Contains(t, r.text, tt.want)
+			if r.Plan == nil {
+				require.Contains(t, r.Text, tt.want)
 				return
 			}
-			f := fact(t, r.plan, "package")
+			f := fact(t, r.Plan, "package")
 			got := f.Value + " (" + f.Source + ")"
-			for _, c := range r.plan.Layers[len(r.plan.Layers)-1].Copies {
+			for _, c := range r.Plan.Layers[len(r.Plan.Layers)-1].Copies {
 				require.Equal(t, "build", c.Stage)
 				require.Equal(t, uint32(0o555), *c.Mode)
 				got += " " + c.Target
@@ -218,9 +176,9 @@ func TestImages(t *testing.T) {
 	require.NoError(t, err)
 	project := os.DirFS(samples + "/images")
 	web, worker := planFor(t, string(data), project, ""), planFor(t, string(data), project, "worker")
-	require.Equal(t, []string{"/app/web"}, web.plan.Image.Entrypoint)
-	require.Equal(t, []string{"/app/worker"}, worker.plan.Image.Entrypoint)
-	require.Equal(t, []string{"-once"}, worker.plan.Image.Cmd)
+	require.Equal(t, []string{"/app/web"}, web.Plan.Image.Entrypoint)
+	require.Equal(t, []string{"/app/worker"}, worker.Plan.Image.Entrypoint)
+	require.Equal(t, []string{"-once"}, worker.Plan.Image.Cmd)
 }
 
 // What the download depends on is what makes it run again: module files, no
@@ -231,7 +189,7 @@ func TestDownloadInputs(t *testing.T) {
 		"go.sum", "", "main.go", program, "lib/go.mod", "module example.test/lib\n", "lib/lib.go", "package lib\n",
 		"unused/go.mod", "module example.test/unused\n")
 	descriptor := "language: go\nargs: {CHANNEL: x}\nbuild: {env: {GOPROXY: 'https://proxy.example.test', COLOR: red}}\n"
-	deps := stage(t, planFor(t, descriptor, project, "").plan, "deps")
+	deps := stage(t, planFor(t, descriptor, project, "").Plan, "deps")
 	require.Len(t, deps.Steps, 1)
 	step := deps.Steps[0]
 	require.True(t, step.Network)
@@ -248,7 +206,7 @@ func TestDownloadInputs(t *testing.T) {
 	require.True(t, secrets["GONOPROXY"])
 	require.NotContains(t, secrets, "GOPROXY", "the descriptor's own value counts")
 
-	build := stage(t, planFor(t, descriptor, project, "").plan, "build").Steps[0]
+	build := stage(t, planFor(t, descriptor, project, "").Plan, "build").Steps[0]
 	require.False(t, build.Network)
 	require.Equal(t, "off", value(build.Env, "GOPROXY"))
 	require.Equal(t, "red", value(build.Env, "COLOR"))
@@ -264,10 +222,10 @@ func TestOnlyDownloadHasNetwork(t *testing.T) {
 			continue
 		}
 		r := planFor(t, string(data), os.DirFS(samples+"/"+e.Name()), "")
-		if r.plan == nil {
+		if r.Plan == nil {
 			continue
 		}
-		for _, s := range r.plan.Stages {
+		for _, s := range r.Plan.Stages {
 			for _, step := range s.Steps {
 				require.Equal(t, s.Name == "deps", step.Network, "%s: %s", e.Name(), step.Name)
 				for _, m := range step.Mounts {
@@ -284,17 +242,17 @@ func TestPrivateModules(t *testing.T) {
 	mod := gomod("go 1.25\n\nrequire git.example.test/team/lib v1.0.0")
 	project := files("go.mod", mod, "go.sum", "", "main.go", program)
 
-	deps := stage(t, planFor(t, "language: go\n", project, "").plan, "deps")
+	deps := stage(t, planFor(t, "language: go\n", project, "").Plan, "deps")
 	require.Empty(t, deps.Base.With)
 	require.Contains(t, deps.Steps[0].Mounts, plan.Mount{Kind: plan.MountSecret, Target: "/root/.netrc", SecretID: "netrc", Optional: true})
 
-	deps = stage(t, planFor(t, "language: go\nsecrets: [netrc, {id: token, env: TOKEN}]\n", project, "").plan, "deps")
+	deps = stage(t, planFor(t, "language: go\nsecrets: [netrc, {id: token, env: TOKEN}]\n", project, "").Plan, "deps")
 	require.Equal(t, []string{"git"}, deps.Base.With)
 	require.Contains(t, deps.Steps[0].Mounts, plan.Mount{Kind: plan.MountSecret, Target: "/root/.netrc", SecretID: "netrc"})
 	require.Contains(t, deps.Steps[0].Mounts, plan.Mount{Kind: plan.MountSecretEnv, Target: "TOKEN", SecretID: "token"})
 
 	r := planFor(t, "language: go\nssh: true\nbuild: {env: {GOPRIVATE: '*.example.test,code.acme.test/x'}}\n", project, "")
-	deps = stage(t, r.plan, "deps")
+	deps = stage(t, r.Plan, "deps")
 	env := deps.Steps[0].Env
 	require.Equal(t, []string{"git"}, deps.Base.With)
 	require.Equal(t, "2", value(env, "GIT_CONFIG_COUNT"))
@@ -305,7 +263,7 @@ func TestPrivateModules(t *testing.T) {
 	mounts := deps.Steps[0].Mounts
 	require.Equal(t, plan.Mount{Kind: plan.MountSSH, Target: value(env, "SSH_AUTH_SOCK"), SecretID: "default"}, mounts[len(mounts)-1])
 
-	require.Contains(t, planFor(t, "language: go\nssh: true\n", project, "").text, "warning: ssh: without GOPRIVATE")
+	require.Contains(t, planFor(t, "language: go\nssh: true\n", project, "").Text, "warning: ssh: without GOPRIVATE")
 }
 
 // What a project with private modules downloads, no other project's build finds;
@@ -313,7 +271,7 @@ func TestPrivateModules(t *testing.T) {
 func TestPrivateModulesAreKeptApart(t *testing.T) {
 	project := files("go.mod", gomod("go 1.25\n\nrequire git.example.test/team/lib v1.0.0"), "go.sum", "", "main.go", program)
 	caches := func(descriptor string) (ids map[string]string, saved, proxies string) {
-		step := stage(t, planFor(t, "language: go\n"+descriptor, project, "").plan, "deps").Steps[0]
+		step := stage(t, planFor(t, "language: go\n"+descriptor, project, "").Plan, "deps").Steps[0]
 		ids = map[string]string{}
 		for _, m := range step.Mounts {
 			if m.Kind == plan.MountCache {
@@ -349,23 +307,23 @@ func TestWorkspaceMember(t *testing.T) {
 		"other/go.mod", "module example.test/other\n\ngo 1.25\n", "other/main.go", program)
 
 	r := planFor(t, "language: go\ndir: api\ntest: true\n", project, "")
-	build := stage(t, r.plan, "build").Steps[0]
+	build := stage(t, r.Plan, "build").Steps[0]
 	require.Equal(t, "/src/api", build.Dir)
 	require.Equal(t, "/src/go.work", value(build.Env, "GOWORK"))
-	require.Contains(t, r.text, "warning: test: the project has no test files", "those of lib are not the project's")
+	require.Contains(t, r.Text, "warning: test: the project has no test files", "those of lib are not the project's")
 
-	require.Contains(t, planFor(t, "language: go\ndir: other\n", project, "").text, "the module in other is not part of the workspace")
+	require.Contains(t, planFor(t, "language: go\ndir: other\n", project, "").Text, "the module in other is not part of the workspace")
 	r = planFor(t, "language: go\ndir: other\nbuild: {env: {GOWORK: 'off'}}\n", project, "")
-	require.Equal(t, "off", value(stage(t, r.plan, "build").Steps[0].Env, "GOWORK"))
+	require.Equal(t, "off", value(stage(t, r.Plan, "build").Steps[0].Env, "GOWORK"))
 
-	require.Contains(t, planFor(t, "language: go\n", project, "").text, "package: ./api")
+	require.Contains(t, planFor(t, "language: go\n", project, "").Text, "package: ./api")
 
 	delete(project, "lib/go.mod")
-	require.Contains(t, planFor(t, "language: go\ndir: api\n", project, "").text, "go.work:4:1: use ./lib: there is no lib/go.mod")
+	require.Contains(t, planFor(t, "language: go\ndir: api\n", project, "").Text, "go.work:4:1: use ./lib: there is no lib/go.mod")
 	project["go.work"].Data = []byte("go 1.25\n\nuse ../x\n")
-	require.Contains(t, planFor(t, "language: go\ndir: api\n", project, "").text, "use ../x is outside of the build context")
+	require.Contains(t, planFor(t, "language: go\ndir: api\n", project, "").Text, "use ../x is outside of the build context")
 	project["go.work"].Data = []byte("go 1.25\n\nuses ./api\n")
-	require.Contains(t, planFor(t, "language: go\ndir: api\n", project, "").text, "go.work:3:1: unknown directive: uses")
+	require.Contains(t, planFor(t, "language: go\ndir: api\n", project, "").Text, "go.work:3:1: unknown directive: uses")
 }
 
 // Go asks for the go.mod of a module of the workspace when another requires it
@@ -375,7 +333,7 @@ func TestWorkspaceUnpublished(t *testing.T) {
 		"go.work", "go 1.25\n\nuse ./api\nuse ./lib\n",
 		"api/go.mod", "module example.test/api\n\ngo 1.25\n\nrequire example.test/lib v0.0.0\n", "api/main.go", program,
 		"lib/go.mod", "module example.test/lib\n\ngo 1.25\n")
-	text := planFor(t, "language: go\n", project, "").text
+	text := planFor(t, "language: go\n", project, "").Text
 	require.Contains(t, text, "api/go.mod:5:1: example.test/lib v0.0.0 is not a published version")
 	require.Contains(t, text, "replace example.test/lib => ../lib")
 }
@@ -384,15 +342,15 @@ func TestVendorOfWorkspace(t *testing.T) {
 	project := files(
 		"go.work", "go 1.25\n\nuse ./api\n",
 		"api/go.mod", "module example.test/api\n\ngo 1.25\n\nrequire example.test/lib v1.0.0\n", "api/go.sum", "", "api/main.go", program)
-	require.Equal(t, "deps", planFor(t, "language: go\n", project, "").plan.Stages[0].Name)
+	require.Equal(t, "deps", planFor(t, "language: go\n", project, "").Plan.Stages[0].Name)
 
 	project["vendor/modules.txt"] = &fstest.MapFile{Data: []byte("# example.test/lib v1.0.0\n")}
-	require.Equal(t, "deps", planFor(t, "language: go\n", project, "").plan.Stages[0].Name, "made by go mod vendor, not by go work vendor")
+	require.Equal(t, "deps", planFor(t, "language: go\n", project, "").Plan.Stages[0].Name, "made by go mod vendor, not by go work vendor")
 
 	project["vendor/modules.txt"] = &fstest.MapFile{Data: []byte("## workspace\n# example.test/lib v1.0.0\n")}
 	r := planFor(t, "language: go\n", project, "")
-	require.Equal(t, "build", r.plan.Stages[0].Name)
-	require.Equal(t, "-mod=vendor", value(r.plan.Stages[0].Steps[0].Env, "GOFLAGS"))
+	require.Equal(t, "build", r.Plan.Stages[0].Name)
+	require.Equal(t, "-mod=vendor", value(r.Plan.Stages[0].Steps[0].Env, "GOFLAGS"))
 }
 
 func TestCGO(t *testing.T) {
@@ -427,23 +385,23 @@ func TestCGO(t *testing.T) {
 			tt.project["go.sum"] = &fstest.MapFile{}
 			r := planFor(t, "language: go\npackage: .\n", tt.project, "")
 			if tt.refused == "" {
-				require.NotNil(t, r.plan, r.text)
+				require.NotNil(t, r.Plan, r.Text)
 			} else {
-				require.Nil(t, r.plan)
-				require.Contains(t, r.text, tt.refused)
-				require.Contains(t, r.text, "cgo: true")
+				require.Nil(t, r.Plan)
+				require.Contains(t, r.Text, tt.refused)
+				require.Contains(t, r.Text, "cgo: true")
 			}
 
 			r = planFor(t, "language: go\npackage: .\nbuild: {cgo: true}\n", tt.project, "")
-			require.NotNil(t, r.plan, r.text)
-			require.Equal(t, "cc:13", r.plan.Run.String())
-			build := stage(t, r.plan, "build")
+			require.NotNil(t, r.Plan, r.Text)
+			require.Equal(t, "cc:13", r.Plan.Run.String())
+			build := stage(t, r.Plan, "build")
 			require.Equal(t, plan.Base{Image: "go", Version: "1.27.4", Variant: "build-cgo", Cross: "cross-"}, build.Base)
 			require.Equal(t, "1", value(build.Steps[0].Env, "CGO_ENABLED"))
 			require.Equal(t, "aarch64-linux-gnu-gcc", value(build.Steps[0].PlatformEnv["arm64"], "CC"))
 			require.Equal(t, "x86_64-linux-gnu-gcc", value(build.Steps[0].PlatformEnv["amd64/v3"], "CC"))
 			require.Equal(t, "v3", value(build.Steps[0].PlatformEnv["amd64/v3"], "GOAMD64"))
-			require.True(t, stage(t, r.plan, "libraries").Gate)
+			require.True(t, stage(t, r.Plan, "libraries").Gate)
 		})
 	}
 }
@@ -454,29 +412,29 @@ func TestPackages(t *testing.T) {
 	build := plan.Base{Image: "go", Version: "1.27.4", Variant: "build", Packages: []string{"libpq-dev", "protobuf-compiler"}, Asked: "build.packages"}
 
 	r := planFor(t, "language: go\npackages: [tini, git]\ntest: true\nbuild: {packages: [protobuf-compiler, libpq-dev], generate: true}\n", project, "")
-	require.NotNil(t, r.plan, r.text)
+	require.NotNil(t, r.Plan, r.Text)
 	run.Image = "base"
-	require.Equal(t, run, r.plan.Run, "packages have programs and libraries, which need the C library")
-	require.Equal(t, plan.Fact{Name: "base", Value: "base:13", Source: "birdhouse.yaml:2: packages need the C library"}, fact(t, r.plan, "base"))
-	require.Equal(t, plan.Fact{Name: "packages", Value: "git tini", Source: "birdhouse.yaml:2"}, fact(t, r.plan, "packages"))
-	require.Equal(t, plan.Fact{Name: "build packages", Value: "libpq-dev protobuf-compiler", Source: "birdhouse.yaml:4"}, fact(t, r.plan, "build packages"))
+	require.Equal(t, run, r.Plan.Run, "packages have programs and libraries, which need the C library")
+	require.Equal(t, plan.Fact{Name: "base", Value: "base:13", Source: "birdhouse.yaml:2: packages need the C library"}, fact(t, r.Plan, "base"))
+	require.Equal(t, plan.Fact{Name: "packages", Value: "git tini", Source: "birdhouse.yaml:2"}, fact(t, r.Plan, "packages"))
+	require.Equal(t, plan.Fact{Name: "build packages", Value: "libpq-dev protobuf-compiler", Source: "birdhouse.yaml:4"}, fact(t, r.Plan, "build packages"))
 	for _, name := range []string{"generate", "test", "build"} {
-		require.Equal(t, build, stage(t, r.plan, name).Base, name)
+		require.Equal(t, build, stage(t, r.Plan, name).Base, name)
 	}
-	require.Empty(t, stage(t, r.plan, "deps").Base.Packages, "another package is no reason to download modules again")
-	require.Empty(t, value(stage(t, r.plan, "build").Steps[0].PlatformEnv["arm64"], "PKG_CONFIG_LIBDIR"))
+	require.Empty(t, stage(t, r.Plan, "deps").Base.Packages, "another package is no reason to download modules again")
+	require.Empty(t, value(stage(t, r.Plan, "build").Steps[0].PlatformEnv["arm64"], "PKG_CONFIG_LIBDIR"))
 
 	r = planFor(t, "language: go\npackages: [tini, git]\nbuild: {cgo: true, packages: [protobuf-compiler, libpq-dev]}\n", project, "")
-	require.NotNil(t, r.plan, r.text)
+	require.NotNil(t, r.Plan, r.Text)
 	run.Image, build.Variant, build.Cross = "cc", "build-cgo", "cross-"
-	require.Equal(t, run, r.plan.Run)
-	require.Equal(t, build, stage(t, r.plan, "build").Base)
+	require.Equal(t, run, r.Plan.Run)
+	require.Equal(t, build, stage(t, r.Plan, "build").Base)
 	require.Equal(t, "/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/lib/pkgconfig:/usr/share/pkgconfig",
-		value(stage(t, r.plan, "build").Steps[0].PlatformEnv["arm64"], "PKG_CONFIG_LIBDIR"))
-	require.Empty(t, stage(t, r.plan, "libraries").Base.Packages)
+		value(stage(t, r.Plan, "build").Steps[0].PlatformEnv["arm64"], "PKG_CONFIG_LIBDIR"))
+	require.Empty(t, stage(t, r.Plan, "libraries").Base.Packages)
 
 	r = planFor(t, "language: go\npackages: []\n", project, "")
-	require.Equal(t, plan.Base{Image: "static", Version: "13"}, r.plan.Run)
+	require.Equal(t, plan.Base{Image: "static", Version: "13"}, r.Plan.Run)
 }
 
 func TestSmoke(t *testing.T) {
@@ -494,8 +452,8 @@ func TestSmoke(t *testing.T) {
 	}
 	for _, tt := range tests {
 		r := planFor(t, "language: go\n"+tt.descriptor+"\n", project, "")
-		require.NotNil(t, r.plan, r.text)
-		require.Equal(t, tt.want, *r.plan.Smoke, tt.descriptor)
+		require.NotNil(t, r.Plan, r.Text)
+		require.Equal(t, tt.want, *r.Plan.Smoke, tt.descriptor)
 	}
 }
 
@@ -515,7 +473,7 @@ stopsignal: SIGINT
 healthcheck: {test: [/app/app, --health], interval: 5s, retries: 2}
 copy: ["conf:/etc/app:0444", "LICENSE:/licenses/LICENSE"]
 `, project, "")
-	require.NotNil(t, r.plan, r.text)
+	require.NotNil(t, r.Plan, r.Text)
 	require.Equal(t, plan.Image{
 		Entrypoint: []string{"/app/app", "--serve"}, Cmd: []string{"--port", "80"},
 		Env:  []plan.Env{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}},
@@ -523,7 +481,7 @@ copy: ["conf:/etc/app:0444", "LICENSE:/licenses/LICENSE"]
 		Labels: []plan.Env{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}}, Annotations: []plan.Env{{Name: "c", Value: "3"}},
 		StopSignal:  "SIGINT",
 		Healthcheck: &plan.Healthcheck{Test: []string{"/app/app", "--health"}, Interval: 5e9, Retries: 2},
-	}, r.plan.Image)
+	}, r.Plan.Image)
 	mode := uint32(0o444)
 	require.Equal(t, plan.Layer{
 		Name: "assets", Changes: "sometimes", What: "/etc/app, /licenses/LICENSE",
@@ -531,8 +489,8 @@ copy: ["conf:/etc/app:0444", "LICENSE:/licenses/LICENSE"]
 			{Source: "conf", Target: "/etc/app", Mode: &mode, Asked: "copy[0]"},
 			{Source: "LICENSE", Target: "/licenses/LICENSE", Asked: "copy[1]"},
 		},
-	}, r.plan.Layers[0])
-	require.Equal(t, "application", r.plan.Layers[1].Name)
+	}, r.Plan.Layers[0])
+	require.Equal(t, "application", r.Plan.Layers[1].Name)
 }
 
 func TestCPULimitWarning(t *testing.T) {
@@ -553,8 +511,8 @@ func TestCPULimitWarning(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.project["main.go"] = &fstest.MapFile{Data: []byte(program)}
 			r := planFor(t, "language: go\n"+tt.descriptor+"\n", tt.project, "")
-			require.NotNil(t, r.plan)
-			require.Equal(t, tt.warned, strings.Contains(r.text, warning), r.text)
+			require.NotNil(t, r.Plan)
+			require.Equal(t, tt.warned, strings.Contains(r.Text, warning), r.Text)
 		})
 	}
 }
@@ -575,8 +533,8 @@ func TestNoModule(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := planFor(t, "language: go\n"+tt.descriptor+"\n", tt.project, "")
-			require.Nil(t, r.plan)
-			require.Contains(t, r.text, tt.want)
+			require.Nil(t, r.Plan)
+			require.Contains(t, r.Text, tt.want)
 		})
 	}
 }
@@ -584,7 +542,7 @@ func TestNoModule(t *testing.T) {
 // What an unused replace directive points to is of no interest to Go either.
 func TestUnusedReplace(t *testing.T) {
 	r := planFor(t, "language: go\n", files("go.mod", gomod("go 1.25\n\nreplace example.test/x => ../x"), "main.go", program), "")
-	require.NotNil(t, r.plan, r.text)
+	require.NotNil(t, r.Plan, r.Text)
 }
 
 func TestDetect(t *testing.T) {
@@ -620,27 +578,14 @@ func TestDetect(t *testing.T) {
 	}
 }
 
-// linked is a project with a file that is a link out of it.
-type linked struct {
-	fstest.MapFS
-	name string
-}
-
-func (l linked) Open(name string) (fs.File, error) {
-	if name == l.name {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("it is a link out of the project")}
-	}
-	return l.MapFS.Open(name)
-}
-
 func TestFilesThatCannotBeRead(t *testing.T) {
 	for _, name := range []string{"go.mod", "go.sum", "main.go", "more.go", "lib/lib.go", ".go-version"} {
 		t.Run(name, func(t *testing.T) {
 			project := files("go.mod", gomod("go 1.25"), "go.sum", "", "main.go", program, "more.go", "package main\n", "lib/lib.go", "package lib\n", ".go-version", "1.26.8\n")
 			project[name].Mode |= fs.ModeSymlink
-			r := planFor(t, "language: go\n", linked{project, name}, "")
-			require.Nil(t, r.plan)
-			require.Equal(t, name+": the file cannot be read: it is a link out of the project\n1 problem, nothing was built\n", r.text)
+			r := planFor(t, "language: go\n", plantest.Linked{MapFS: project, Name: name}, "")
+			require.Nil(t, r.Plan)
+			require.Equal(t, name+": the file cannot be read: it is a link out of the project\n1 problem, nothing was built\n", r.Text)
 		})
 	}
 }

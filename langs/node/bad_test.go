@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/birdhouse-build/birdhouse/langs/internal/plantest"
 	"github.com/birdhouse-build/birdhouse/langs/node"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
@@ -87,9 +87,9 @@ func TestBadInput(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := planFor(t, "language: node\n"+tt.descriptor+"\n", tt.project)
-			require.Nil(t, r.plan)
-			require.Contains(t, r.text, tt.want)
-			require.NotContains(t, r.text, "SECRET")
+			require.Nil(t, r.Plan)
+			require.Contains(t, r.Text, tt.want)
+			require.NotContains(t, r.Text, "SECRET")
 		})
 	}
 }
@@ -101,7 +101,7 @@ func TestScriptsThatAreDecided(t *testing.T) {
 				"node_modules/c": {"version": "1.0.0", "hasInstallScript": true, "os": ["darwin"]}}}`)
 	}
 	for allow, want := range map[string]bool{`{"b": true}`: true, `{"b": false}`: true, `{"b@1.0.0": true}`: true, `{"b@0.9.0 || 1.0.0": true}`: true, `{"b@2.0.0": true}`: false, `{}`: false} {
-		require.Equal(t, want, planFor(t, "language: node\n", project(allow)).plan != nil, allow)
+		require.Equal(t, want, planFor(t, "language: node\n", project(allow)).Plan != nil, allow)
 	}
 }
 
@@ -125,10 +125,10 @@ func TestTools(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := planFor(t, "language: node\n"+tt.descriptor+"\n", files(append([]string{"package.json", tt.manifest, "server.js", server}, tt.more...)...))
-			require.NotNil(t, r.plan, r.text)
-			require.Equal(t, tt.tool, fact(t, r.plan, "tool").Value)
-			require.Equal(t, tt.stages, stageNames(r.plan))
-			require.Contains(t, strings.Join(stage(t, r.plan, "prod").Steps[0].Args, " "), tt.command)
+			require.NotNil(t, r.Plan, r.Text)
+			require.Equal(t, tt.tool, fact(t, r.Plan, "tool").Value)
+			require.Equal(t, tt.stages, stageNames(r.Plan))
+			require.Contains(t, strings.Join(stage(t, r.Plan, "prod").Steps[0].Args, " "), tt.command)
 		})
 	}
 }
@@ -136,12 +136,12 @@ func TestTools(t *testing.T) {
 // The archive of a package manager is checked against what packageManager says.
 func TestToolIntegrity(t *testing.T) {
 	r := planFor(t, "language: node\n", files("package.json", strings.Replace(needsX, "{", `{"packageManager": "pnpm@10.0.0+sha512.00ff", `, 1), "pnpm-lock.yaml", pnpmLock, "server.js", ""))
-	require.NotNil(t, r.plan, r.text)
-	install := stage(t, r.plan, "package-manager").Steps[0].Mounts[0]
+	require.NotNil(t, r.Plan, r.Text)
+	install := stage(t, r.Plan, "package-manager").Steps[0].Mounts[0]
 	require.Equal(t, "package-lock.json", install.Files[1].Path)
 	require.Contains(t, install.Files[1].Content, `"integrity": "sha512-AP8="`)
 	other := planFor(t, "language: node\n", files("package.json", strings.Replace(needsX, "{", `{"packageManager": "pnpm@10.0.0+sha512.00ff", "version": "2.0.0", `, 1), "pnpm-lock.yaml", pnpmLock, "server.js", ""))
-	require.Equal(t, stage(t, r.plan, "package-manager"), stage(t, other.plan, "package-manager"))
+	require.Equal(t, stage(t, r.Plan, "package-manager"), stage(t, other.Plan, "package-manager"))
 }
 
 // What is for one processor is chosen for the image's, and what compiles is
@@ -149,28 +149,28 @@ func TestToolIntegrity(t *testing.T) {
 func TestPlatforms(t *testing.T) {
 	lock := `{"lockfileVersion": 3, "packages": {"": {}, "node_modules/x": {"version": "1.0.0", "optionalDependencies": {"x-arm": "1"}}, "node_modules/x-arm": {"version": "1.0.0", "optional": true, "cpu": ["arm64"], "os": ["linux"]}}}`
 	r := planFor(t, "language: node\n", files("package.json", needsX, "package-lock.json", lock, "server.js", ""))
-	prod := stage(t, r.plan, "prod")
+	prod := stage(t, r.Plan, "prod")
 	require.True(t, prod.PerPlatform)
 	require.Empty(t, prod.Native)
 	require.Equal(t, "arm64", value(prod.Steps[0].PlatformEnv["arm64"], "npm_config_cpu"))
 	require.Equal(t, "x64", value(prod.Steps[0].PlatformEnv["amd64"], "npm_config_cpu"))
 
 	r = planFor(t, "language: node\n", files("package.json", needsX, "package-lock.json", npmLock("x"), "server.js", ""))
-	require.False(t, stage(t, r.plan, "prod").PerPlatform, "plain JavaScript is the same everywhere")
+	require.False(t, stage(t, r.Plan, "prod").PerPlatform, "plain JavaScript is the same everywhere")
 
 	r = planFor(t, "language: node\n", app(`{"scripts": {"start": "node server.js"}, "dependencies": {"bcrypt": "1.0.0"}}`, []string{"bcrypt!"}, "server.js", ""))
-	prod = stage(t, r.plan, "prod")
+	prod = stage(t, r.Plan, "prod")
 	require.Equal(t, "bcrypt may compile native code when it is installed", prod.Native)
 	require.Equal(t, "build-full", prod.Base.Variant)
-	require.True(t, stage(t, r.plan, "libraries").Gate)
+	require.True(t, stage(t, r.Plan, "libraries").Gate)
 }
 
 // Credentials are mounts; the project's settings name the variables that hold them.
 func TestSecrets(t *testing.T) {
 	project := files("package.json", needsX, "package-lock.json", npmLock("x"), "server.js", "", ".npmrc", "//r.test/:_authToken=${REGISTRY_TOKEN}\n")
 	r := planFor(t, "language: node\nsecrets: [npmrc, {id: other, env: OTHER}]\nbuild: {env: {PLAIN: a, NPM_CONFIG_FUND: b}}\n", project)
-	require.NotNil(t, r.plan, r.text)
-	step := stage(t, r.plan, "prod").Steps[0]
+	require.NotNil(t, r.Plan, r.Text)
+	step := stage(t, r.Plan, "prod").Steps[0]
 	require.Contains(t, step.Mounts, plan.Mount{Kind: plan.MountSecret, Target: "/root/.npmrc", SecretID: "npmrc"})
 	require.Contains(t, step.Mounts, plan.Mount{Kind: plan.MountSecretEnv, Target: "OTHER", SecretID: "other"})
 	require.Contains(t, step.Mounts, plan.Mount{Kind: plan.MountSecretEnv, Target: "REGISTRY_TOKEN", SecretID: "REGISTRY_TOKEN", Optional: true})
@@ -181,28 +181,15 @@ func TestSecrets(t *testing.T) {
 	require.Contains(t, step.Mounts[1].CacheID, "-private-", "others have perhaps no right to it")
 }
 
-// linked is a project with a file that is a link out of it.
-type linked struct {
-	fstest.MapFS
-	name string
-}
-
-func (l linked) Open(name string) (fs.File, error) {
-	if name == l.name {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("it is a link out of the project")}
-	}
-	return l.MapFS.Open(name)
-}
-
 func TestFilesThatCannotBeRead(t *testing.T) {
 	for _, name := range []string{"package.json", "package-lock.json", ".npmrc", ".nvmrc", "server.js"} {
 		t.Run(name, func(t *testing.T) {
 			project := files("package.json", needsX, "package-lock.json", npmLock("x"), "server.js", "", ".npmrc", "", ".nvmrc", "24")
 			project[name].Mode |= fs.ModeSymlink
-			r := planFor(t, "language: node\n", linked{project, name})
-			require.Nil(t, r.plan)
-			require.Contains(t, r.text, name)
-			require.Contains(t, r.text, "it is a link out of the project")
+			r := planFor(t, "language: node\n", plantest.Linked{MapFS: project, Name: name})
+			require.Nil(t, r.Plan)
+			require.Contains(t, r.Text, name)
+			require.Contains(t, r.Text, "it is a link out of the project")
 		})
 	}
 }
@@ -213,7 +200,7 @@ func TestManyFiles(t *testing.T) {
 	for i := range 60_000 {
 		project[fmt.Sprintf("data/%d/%d.txt", i/100, i)] = &fstest.MapFile{}
 	}
-	require.NotNil(t, planFor(t, "language: node\n", project).plan)
+	require.NotNil(t, planFor(t, "language: node\n", project).Plan)
 }
 
 // Lock files and manifests are not trusted.

@@ -128,24 +128,24 @@ func TestFrameworks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := planFor(t, "language: node\n"+tt.descriptor+"\n", app(tt.manifest, tt.packages, tt.more...))
 			if tt.problem != "" {
-				require.Nil(t, r.plan)
-				require.Contains(t, r.text, tt.problem)
+				require.Nil(t, r.Plan)
+				require.Contains(t, r.Text, tt.problem)
 				return
 			}
-			require.NotNil(t, r.plan, r.text)
-			require.Equal(t, tt.stages, stageNames(r.plan))
+			require.NotNil(t, r.Plan, r.Text)
+			require.Equal(t, tt.stages, stageNames(r.Plan))
 			if tt.served != "" {
-				require.Equal(t, "web:13", r.plan.Run.String())
-				require.Equal(t, tt.served, fact(t, r.plan, "static").Value)
-				require.Equal(t, []string{"8080/tcp"}, r.plan.Image.Expose)
+				require.Equal(t, "web:13", r.Plan.Run.String())
+				require.Equal(t, tt.served, fact(t, r.Plan, "static").Value)
+				require.Equal(t, []string{"8080/tcp"}, r.Plan.Image.Expose)
 				return
 			}
-			got := strings.Join(r.plan.Image.Entrypoint, " ")
-			if len(r.plan.Image.Cmd) > 0 {
-				got += " | " + strings.Join(r.plan.Image.Cmd, " ")
+			got := strings.Join(r.Plan.Image.Entrypoint, " ")
+			if len(r.Plan.Image.Cmd) > 0 {
+				got += " | " + strings.Join(r.Plan.Image.Cmd, " ")
 			}
 			require.Equal(t, tt.runs, got)
-			require.Equal(t, plan.Base{Image: "node", Version: "26", With: []string{"init"}}, r.plan.Run)
+			require.Equal(t, plan.Base{Image: "node", Version: "26", With: []string{"init"}}, r.Plan.Run)
 		})
 	}
 }
@@ -153,12 +153,12 @@ func TestFrameworks(t *testing.T) {
 // Nothing of the project's development, and no secret of its own, is copied.
 func TestWhatShips(t *testing.T) {
 	r := planFor(t, "language: node\n", app(`{"scripts": {"start": "node server.js"}}`, nil, "server.js", ""))
-	exclude := layer(t, r.plan, "application").Copies[0].Exclude
+	exclude := layer(t, r.Plan, "application").Copies[0].Exclude
 	for _, pattern := range []string{"**/node_modules", "**/.env", "**/.env.*", "**/.npmrc", "**/*.ts", "**/package-lock.json", "**/birdhouse.yaml", "**/.git"} {
 		require.Contains(t, exclude, pattern)
 	}
 	r = planFor(t, "language: node\n", app(`{"scripts": {"start": "node server.ts"}}`, nil, "server.ts", ""))
-	require.NotContains(t, layer(t, r.plan, "application").Copies[0].Exclude, "**/*.ts", "Node runs it")
+	require.NotContains(t, layer(t, r.Plan, "application").Copies[0].Exclude, "**/*.ts", "Node runs it")
 }
 
 // A version bump, a script's edit and another entry of package.json install
@@ -173,21 +173,21 @@ func TestManifestsAreReduced(t *testing.T) {
 	}
 	one := planFor(t, "language: node\n", manifest("1.0.0", ""))
 	two := planFor(t, "language: node\n", manifest("1.0.1", `, "lint": "eslint"`))
-	require.NotNil(t, one.plan, one.text)
+	require.NotNil(t, one.Plan, one.Text)
 	for _, name := range []string{"deps", "prod"} {
-		require.Equal(t, stage(t, one.plan, name), stage(t, two.plan, name))
+		require.Equal(t, stage(t, one.Plan, name), stage(t, two.Plan, name))
 	}
 	three := manifest("1.0.0", "")
 	three["package.json"].Data = []byte(strings.Replace(string(three["package.json"].Data), `"x": "1.0.0"`, `"x": "^1.0.0"`, 1))
-	require.NotEqual(t, stage(t, one.plan, "prod"), stage(t, planFor(t, "language: node\n", three).plan, "prod"))
+	require.NotEqual(t, stage(t, one.Plan, "prod"), stage(t, planFor(t, "language: node\n", three).Plan, "prod"))
 }
 
 // The project's own install scripts run with what they read.
 func TestLifecycle(t *testing.T) {
 	include := func(script string) []string {
 		r := planFor(t, "language: node\n", app(`{"scripts": {"start": "node server.js", "postinstall": "`+script+`"}, "dependencies": {"x": "1.0.0"}}`, []string{"x"}, "server.js", ""))
-		require.NotNil(t, r.plan, r.text)
-		mount := stage(t, r.plan, "prod").Steps[0].Mounts[0]
+		require.NotNil(t, r.Plan, r.Text)
+		mount := stage(t, r.Plan, "prod").Steps[0].Mounts[0]
 		kept := strings.Contains(mount.Files[0].Content, "postinstall")
 		require.Equal(t, !slices.Contains([]string{"husky", "npx only-allow npm"}, script), kept, script)
 		return mount.Include
@@ -234,11 +234,11 @@ func TestSiteServer(t *testing.T) {
 	manifest := `{"scripts": {"build": "vite build"}, "devDependencies": {"vite": "1.0.0"}}`
 	config := func(descriptor string) string {
 		r := planFor(t, "language: node\n"+descriptor, app(manifest, []string{"vite"}))
-		require.NotNil(t, r.plan, r.text)
-		require.Equal(t, []string{"/usr/sbin/lighttpd", "-D", "-f", "/etc/lighttpd/lighttpd.conf"}, r.plan.Image.Entrypoint)
-		require.Equal(t, []string{"/assets/**"}, prefixed(layer(t, r.plan, "static").Copies[0].Include))
-		require.Equal(t, []string{"/assets"}, prefixed(layer(t, r.plan, "application").Copies[0].Exclude))
-		return layer(t, r.plan, "server").Files[0].Content
+		require.NotNil(t, r.Plan, r.Text)
+		require.Equal(t, []string{"/usr/sbin/lighttpd", "-D", "-f", "/etc/lighttpd/lighttpd.conf"}, r.Plan.Image.Entrypoint)
+		require.Equal(t, []string{"/assets/**"}, prefixed(layer(t, r.Plan, "static").Copies[0].Include))
+		require.Equal(t, []string{"/assets"}, prefixed(layer(t, r.Plan, "application").Copies[0].Exclude))
+		return layer(t, r.Plan, "server").Files[0].Content
 	}
 	text := config("")
 	for _, want := range []string{"server.port = 8080", `"^/(assets)/"`, "immutable", `url.rewrite-if-not-file = ("^" => "/index.html")`, "/healthz", `"Last-Modified" => ""`} {
@@ -261,6 +261,6 @@ func prefixed(patterns []string) []string {
 // A site has a port of its own, which a check asks on.
 func TestSiteSmoke(t *testing.T) {
 	r := planFor(t, "language: node\nbuild: {static: public}\nsmoke: {path: /healthz}\n", app("{}", nil, "public/index.html", ""))
-	require.NotNil(t, r.plan, r.text)
-	require.Equal(t, 8080, r.plan.Smoke.Port)
+	require.NotNil(t, r.Plan, r.Text)
+	require.Equal(t, 8080, r.Plan.Smoke.Port)
 }

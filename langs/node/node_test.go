@@ -1,185 +1,35 @@
 package node_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"flag"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
 
-	"github.com/moby/patternmatcher"
 	"github.com/stretchr/testify/require"
 
+	"github.com/birdhouse-build/birdhouse/langs/internal/plantest"
 	"github.com/birdhouse-build/birdhouse/langs/node"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
-	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 const samples = "../../testdata/node"
 
 // versions are those of a small catalog.
 var versions = []string{"20", "22", "24", "26"}
 
-// result is what a descriptor and a project lead to.
-type result struct {
-	plan     *plan.Plan
-	problems spec.Problems
-	text     string
-}
+// Of projects and plans.
+var files, fact, stage, value = plantest.Files, plantest.Fact, plantest.Stage, plantest.Value
 
-// planFor parses a descriptor and plans its project, which it may only read as
-// far as Files says.
-func planFor(t testing.TB, descriptor string, project fs.FS) result {
+func planFor(t testing.TB, descriptor string, project fs.FS) plantest.Result {
 	t.Helper()
-	data := []byte(descriptor)
-	s, problems := spec.Parse("birdhouse.yaml", data, []string{"node"})
-	require.NotNil(t, s, "%v", problems)
-	if problems.HasErrors() {
-		return result{nil, problems, text(problems, data, project)}
-	}
-	problems = append(problems, s.Expand(spec.Vars{Version: "1.2.3", Revision: "0123abc", Args: s.Args})...)
-	guarded := &guardedFS{t: t, FS: project}
-	var err error
-	guarded.patterns, err = patternmatcher.New(node.Language{}.Files(s))
-	require.NoError(t, err)
-	p, found := node.Language{}.Plan(s, guarded, versions)
-	problems = append(problems, found...)
-	require.Equal(t, problems.HasErrors(), p == nil, "a plan or an error, not both or neither: %v", problems)
-	return result{p, problems, text(problems, data, project)}
+	return plantest.For(t, node.Language{}, versions, descriptor, project, "")
 }
 
-func text(problems spec.Problems, descriptor []byte, project fs.FS) string {
-	sources := map[string][]byte{"": descriptor}
-	for _, p := range problems {
-		if data, err := fs.ReadFile(project, p.File); p.File != "" && err == nil {
-			sources[p.File] = data
-		}
-	}
-	return problems.Sorted().Text(sources)
-}
-
-// guardedFS fails the test when a file is read that Files does not name: the
-// frontend would not have it.
-type guardedFS struct {
-	fs.FS
-	t        testing.TB
-	patterns *patternmatcher.PatternMatcher
-}
-
-func (g *guardedFS) Open(name string) (fs.File, error) {
-	f, err := g.FS.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	if info, err := f.Stat(); err == nil && !info.IsDir() {
-		ok, err := g.patterns.MatchesOrParentMatches(name)
-		require.NoError(g.t, err)
-		if !ok {
-			g.t.Errorf("%s is read, but Files does not name it", name)
-		}
-	}
-	return f, nil
-}
-
-// TestSamples plans every sample: valid ones have plan.json, invalid ones
-// problems.txt, and problems.txt beside plan.json holds warnings.
 func TestSamples(t *testing.T) {
-	descriptors, err := filepath.Glob(filepath.Join(samples, "*/birdhouse.yaml"))
-	require.NoError(t, err)
-	require.NotEmpty(t, descriptors)
-	for _, file := range descriptors {
-		dir := filepath.Dir(file)
-		t.Run(filepath.Base(dir), func(t *testing.T) {
-			data, err := os.ReadFile(file)
-			require.NoError(t, err)
-			r := planFor(t, string(data), os.DirFS(dir))
-			var encoded []byte
-			if r.plan != nil {
-				encoded = encode(t, r.plan)
-				again := planFor(t, string(data), os.DirFS(dir))
-				require.Equal(t, string(encoded), string(encode(t, again.plan)), "the plan differs from one time to the next")
-			}
-			golden(t, filepath.Join(dir, "plan.json"), encoded)
-			golden(t, filepath.Join(dir, "problems.txt"), []byte(r.text))
-		})
-	}
-}
-
-func encode(t testing.TB, p *plan.Plan) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	require.NoError(t, e.Encode(p))
-	return b.Bytes()
-}
-
-// golden compares with a file; no content stands for no file.
-func golden(t *testing.T, file string, got []byte) {
-	t.Helper()
-	if *update {
-		if len(got) == 0 {
-			err := os.Remove(file)
-			require.True(t, err == nil || os.IsNotExist(err))
-			return
-		}
-		require.NoError(t, os.WriteFile(file, got, 0o644))
-		return
-	}
-	want, err := os.ReadFile(file)
-	if !os.IsNotExist(err) {
-		require.NoError(t, err)
-	}
-	require.Equal(t, string(want), string(got), file)
-}
-
-// files makes a project: pairs of name and content.
-func files(pairs ...string) fstest.MapFS {
-	fsys := fstest.MapFS{}
-	for i := 0; i < len(pairs); i += 2 {
-		fsys[pairs[i]] = &fstest.MapFile{Data: []byte(pairs[i+1])}
-	}
-	return fsys
-}
-
-func fact(t testing.TB, p *plan.Plan, name string) plan.Fact {
-	t.Helper()
-	require.NotNil(t, p)
-	for _, f := range p.Facts {
-		if f.Name == name {
-			return f
-		}
-	}
-	t.Fatalf("there is no fact %q in %v", name, p.Facts)
-	return plan.Fact{}
-}
-
-func stage(t testing.TB, p *plan.Plan, name string) plan.Stage {
-	t.Helper()
-	require.NotNil(t, p)
-	for _, s := range p.Stages {
-		if s.Name == name {
-			return s
-		}
-	}
-	t.Fatalf("there is no stage %q", name)
-	return plan.Stage{}
-}
-
-func value(env []plan.Env, name string) string {
-	for _, e := range env {
-		if e.Name == name {
-			return e.Value
-		}
-	}
-	return ""
+	plantest.Samples(t, samples, 0, func(t *testing.T, descriptor string, project fs.FS) plantest.Result {
+		return planFor(t, descriptor, project)
+	})
 }
 
 const server = "require('node:http').createServer((q, s) => s.end('hello')).listen(3000)\n"
@@ -213,17 +63,17 @@ func TestVersion(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.project["server.js"] = &fstest.MapFile{Data: []byte(server)}
 			r := planFor(t, "language: node\n"+tt.descriptor+"\n", tt.project)
-			if r.plan == nil {
-				require.Contains(t, r.text, tt.want)
+			if r.Plan == nil {
+				require.Contains(t, r.Text, tt.want)
 				return
 			}
-			f := fact(t, r.plan, "version")
+			f := fact(t, r.Plan, "version")
 			require.Contains(t, f.Value+" "+f.Source, tt.want)
-			require.Equal(t, f.Value, r.plan.Run.Version)
+			require.Equal(t, f.Value, r.Plan.Run.Version)
 		})
 	}
 	r := planFor(t, "language: node\nversion: 20\n", files("package.json", `{"engines": {"node": ">=22"}}`, "server.js", ""))
-	require.Contains(t, r.text, "warning: version: Node 20 is not what package.json:1 asks for (>=22)")
+	require.Contains(t, r.Text, "warning: version: Node 20 is not what package.json:1 asks for (>=22)")
 }
 
 // The command of the image, or the problem, for start scripts and their like.
@@ -278,16 +128,16 @@ func TestStart(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			project := files(append([]string{"package.json", tt.manifest, "server.js", server, "x.js", "", "y.mjs", ""}, tt.more...)...)
 			r := planFor(t, "language: node\n"+tt.descriptor+"\n", project)
-			if r.plan == nil {
-				require.Contains(t, r.text, tt.want)
+			if r.Plan == nil {
+				require.Contains(t, r.Text, tt.want)
 				return
 			}
-			got := strings.Join(r.plan.Image.Entrypoint, " ")
-			if len(r.plan.Image.Cmd) > 0 {
-				got += " | " + strings.Join(r.plan.Image.Cmd, " ")
+			got := strings.Join(r.Plan.Image.Entrypoint, " ")
+			if len(r.Plan.Image.Cmd) > 0 {
+				got += " | " + strings.Join(r.Plan.Image.Cmd, " ")
 			}
 			var env []string
-			for _, e := range r.plan.Image.Env {
+			for _, e := range r.Plan.Image.Env {
 				if e != (plan.Env{Name: "NODE_ENV", Value: "production"}) {
 					env = append(env, e.Name+"="+e.Value)
 				}
@@ -302,12 +152,12 @@ func TestStart(t *testing.T) {
 
 func TestBare(t *testing.T) {
 	r := planFor(t, "language: node\n", files("server.js", server))
-	require.NotNil(t, r.plan, r.text)
-	require.Empty(t, r.plan.Stages)
-	require.Len(t, r.plan.Layers, 1)
+	require.NotNil(t, r.Plan, r.Text)
+	require.Empty(t, r.Plan.Stages)
+	require.Len(t, r.Plan.Layers, 1)
 	r = planFor(t, "language: node\n", files("hello.mjs", server))
-	require.Equal(t, "hello.mjs", r.plan.Image.Entrypoint[len(r.plan.Image.Entrypoint)-1])
+	require.Equal(t, "hello.mjs", r.Plan.Image.Entrypoint[len(r.Plan.Image.Entrypoint)-1])
 	r = planFor(t, "language: node\n", files("a.js", "", "b.js", ""))
-	require.Contains(t, r.text, "nothing says how the program in the build context is started")
-	require.Contains(t, r.text, "entrypoint: [node, FILE.js]")
+	require.Contains(t, r.Text, "nothing says how the program in the build context is started")
+	require.Contains(t, r.Text, "entrypoint: [node, FILE.js]")
 }
