@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -124,9 +125,10 @@ func (f *catalogBuild) run(cmd *cobra.Command, prefix string, images []string, d
 	inputs := request.Inputs{
 		Remote:       f.builder.Addr != "",
 		DebianMirror: debianMirror,
-		Locations:    func() (catalog.Locations, error) { return catalog.MachineLocations(ctx) },
-		StepsName:    frontend.StepsLocal,
-		Steps:        stepsFolder(f.builder.Addr),
+		// Once for all images: it may have to ask npm.
+		Locations: sync.OnceValues(func() (catalog.Locations, error) { return catalog.MachineLocations(ctx) }),
+		StepsName: frontend.StepsLocal,
+		Steps:     stepsFolder(f.builder.Addr),
 	}
 	r := &catalogRun{
 		Options: publish.Options{
