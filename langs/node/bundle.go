@@ -9,6 +9,7 @@ import (
 
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
+	"github.com/birdhouse-build/birdhouse/steps/exec"
 )
 
 // esbuild is the bundler, and what the registry's archives of it hash to.
@@ -165,7 +166,7 @@ func (b *builder) bundledFiles() []string {
 		if name == "" {
 			continue
 		}
-		args = append(args, "--collect", collectJSON(collection{
+		args = append(args, "--collect", compactJSON(exec.Collection{
 			From: path.Join(at(b.app.dir), name), To: path.Join(outDir, b.app.rel, name), Root: at(b.root), Exclude: b.unshipped(),
 		}))
 	}

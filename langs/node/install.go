@@ -11,6 +11,7 @@ import (
 
 	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/steps/exec"
 )
 
 // integrity is the hash of packageManager in the form of lock files; "" when
@@ -166,7 +167,7 @@ func (b *builder) hasLibraries() bool {
 }
 
 func (b *builder) collectLibraries() string {
-	return collectJSON(collection{
+	return compactJSON(exec.Collection{
 		From: at(b.root), To: librariesDir, Root: at(b.root),
 		Include: []string{"**/node_modules/**/*.node", "**/node_modules/**/*.so", "**/node_modules/**/*.so.*"},
 		Exclude: append([]string{"**/prebuilds/linux-${" + otherCPU + "}*", "**/prebuilds/**/*.armv7.node", "**/prebuilds/linux-arm", "**/prebuilds/linux-ia32", "**/obj.target", "**/obj"}, otherSystems...),

@@ -8,20 +8,8 @@ import (
 
 	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/steps/exec"
 )
-
-// collection is what the steps program keeps of what a command wrote (steps exec
-// --collect).
-type collection struct {
-	From     string   `json:"from"`
-	To       string   `json:"to"`
-	Root     string   `json:"root,omitempty"`
-	Optional bool     `json:"optional,omitempty"`
-	Include  []string `json:"include,omitempty"`
-	Exclude  []string `json:"exclude,omitempty"`
-}
-
-func collectJSON(c collection) string { return compactJSON(c) }
 
 // development are files that serve the work on the project alone, as patterns of
 // .dockerignore and of the steps program.
@@ -35,6 +23,9 @@ var development = []string{
 	"**/__tests__", "**/*.test.js", "**/*.test.cjs", "**/*.test.mjs", "**/*.test.ts", "**/*.spec.js", "**/*.spec.ts",
 	"**/coverage", "**/.turbo", "**/.nx", "**/.cache", "**/Dockerfile*", "**/.dockerignore", "**/*.dockerignore", "**/docker-compose*.yml", "**/compose.yaml",
 }
+
+// environments are files with variables, often secret ones.
+var environments = []string{"**/.env", "**/.env.*"}
 
 // withoutTypes are the sources of TypeScript.
 var withoutTypes = []string{"**/*.ts", "**/*.tsx", "**/*.mts", "**/*.cts"}
@@ -115,13 +106,9 @@ func (b *builder) cacheFolders() []plan.Mount {
 // and keeps what the image gets.
 func (b *builder) build() plan.Stage {
 	args := []string{plan.StepsProgram, "exec"}
-	for _, m := range b.builds {
-		if m.scripts["build"] != "" {
-			args = append(args, "--before", compactJSON(map[string]any{"dir": at(m.dir), "args": append(b.program(), "run", "build")}))
-		}
-	}
+	args = append(args, b.buildOthers()...)
 	for _, c := range b.collections() {
-		args = append(args, "--collect", collectJSON(c))
+		args = append(args, "--collect", compactJSON(c))
 	}
 	args = append(append(args, "--"), append(b.program(), "run", b.script)...)
 	asked := ""
@@ -147,24 +134,35 @@ func (b *builder) build() plan.Stage {
 	return plan.Stage{Name: buildStage, Base: b.base(), Steps: []plan.Step{step}}
 }
 
+// buildOthers has the steps program run the build scripts of the packages that the
+// program needs.
+func (b *builder) buildOthers() []string {
+	var args []string
+	for _, m := range b.builds {
+		if m.scripts["build"] != "" {
+			args = append(args, "--before", compactJSON(exec.Command{Dir: at(m.dir), Args: append(b.program(), "run", "build")}))
+		}
+	}
+	return args
+}
+
 // collections are what is kept of a build, in the layout of the image's folder.
-func (b *builder) collections() []collection {
+func (b *builder) collections() []exec.Collection {
 	dir, rel, root := at(b.app.dir), b.app.rel, at(b.root)
 	out := func(name string) string { return path.Join(outDir, name) }
 	if b.site != nil {
-		return []collection{{From: path.Join(dir, b.site.dir), To: out("site"), Root: root, Exclude: []string{"**/.env", "**/.env.*"}}}
+		return []exec.Collection{{From: path.Join(dir, b.site.dir), To: out("site"), Root: root, Exclude: slices.Clone(environments)}}
 	}
 	if b.framework.standalone {
-		secrets := []string{"**/.env", "**/.env.*"}
-		return []collection{
-			{From: path.Join(dir, ".next/standalone"), To: outDir, Root: path.Join(dir, ".next/standalone"), Exclude: secrets},
+		return []exec.Collection{
+			{From: path.Join(dir, ".next/standalone"), To: outDir, Root: path.Join(dir, ".next/standalone"), Exclude: slices.Clone(environments)},
 			{From: path.Join(dir, ".next/static"), To: out(path.Join(rel, ".next/static")), Root: root},
 			{From: path.Join(dir, "public"), To: out(path.Join(rel, "public")), Root: root, Optional: true},
 		}
 	}
-	var list []collection
+	var list []exec.Collection
 	for _, m := range b.libs {
-		list = append(list, collection{From: at(m.dir), To: out(m.rel), Root: root, Exclude: b.unshipped()})
+		list = append(list, exec.Collection{From: at(m.dir), To: out(m.rel), Root: root, Exclude: b.unshipped()})
 	}
 	output := []string(b.spec.Build.Output)
 	if len(output) == 0 {
@@ -178,19 +176,19 @@ func (b *builder) collections() []collection {
 			}
 		}
 		exclude = append(exclude, b.framework.caches...)
-		return append(list, collection{From: dir, To: out(rel), Root: root, Exclude: exclude})
+		return append(list, exec.Collection{From: dir, To: out(rel), Root: root, Exclude: exclude})
 	}
 	// Node reads of it whether files are modules, and programs their version.
-	list = append(list, collection{From: path.Join(dir, "package.json"), To: out(path.Join(rel, "package.json")), Optional: true})
+	list = append(list, exec.Collection{From: path.Join(dir, "package.json"), To: out(path.Join(rel, "package.json")), Optional: true})
 	for _, name := range output {
-		exclude := []string{"**/.env", "**/.env.*"}
+		exclude := slices.Clone(environments)
 		if !b.runsTypes() {
 			exclude = append(exclude, withoutTypes...)
 		}
 		if !strings.HasPrefix(name, ".output") {
 			exclude = append(exclude, "**/node_modules/.cache")
 		}
-		list = append(list, collection{From: path.Join(dir, name), To: out(path.Join(rel, name)), Root: root, Exclude: exclude})
+		list = append(list, exec.Collection{From: path.Join(dir, name), To: out(path.Join(rel, name)), Root: root, Exclude: exclude})
 	}
 	return list
 }
@@ -207,14 +205,8 @@ func (b *builder) test() plan.Stage {
 			env[i].Value = at(path.Join(b.app.dir, "node_modules/.bin")) + ":" + at(path.Join(b.root, "node_modules/.bin")) + ":" + e.Value
 		}
 	}
-	var commands []string
-	for _, m := range b.builds {
-		if m.scripts["build"] != "" {
-			commands = append(commands, "--before", compactJSON(map[string]any{"dir": at(m.dir), "args": append(b.program(), "run", "build")}))
-		}
-	}
 	name := strings.Join(args, " ")
-	if len(commands) > 0 {
+	if commands := b.buildOthers(); len(commands) > 0 {
 		args = append(append([]string{plan.StepsProgram, "exec"}, commands...), append([]string{"--"}, args...)...)
 	}
 	return plan.Stage{
