@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -71,6 +72,11 @@ func setting(text, name string) string {
 		return ""
 	}
 	return m[1]
+}
+
+// folder is the folder that a setting names, else what it is without.
+func folder(text, name, otherwise string) string {
+	return path.Clean(cmp.Or(setting(text, name), otherwise))
 }
 
 // turnedOff finds `name: false` in JavaScript.
@@ -184,10 +190,7 @@ func (p *project) next() (framework, spec.Problems) {
 	switch setting(text, "output") {
 	case "export":
 		f.name += ", exported"
-		f.static, f.immutable = "out", []string{"_next/static"}
-		if dir := setting(text, "distDir"); dir != "" {
-			f.static = path.Clean(dir)
-		}
+		f.static, f.immutable = folder(text, "distDir", "out"), []string{"_next/static"}
 		return f, nil
 	case "standalone":
 		f.name += ", standalone"
@@ -230,20 +233,13 @@ func (p *project) svelteKit() (framework, spec.Problems) {
 	if problems.HasErrors() {
 		return f, problems
 	}
-	out := setting(text, "out")
 	switch {
 	case m.needs("@sveltejs/adapter-static"):
 		f.name += ", static"
-		f.static, f.immutable = "build", []string{"_app/immutable"}
+		f.static, f.immutable = folder(text, "pages", "build"), []string{"_app/immutable"}
 		f.fallback = setting(text, "fallback")
-		if dir := setting(text, "pages"); dir != "" {
-			f.static = path.Clean(dir)
-		}
 	case m.needs("@sveltejs/adapter-node"):
-		if out == "" {
-			out = "build"
-		}
-		out = path.Clean(out)
+		out := folder(text, "out", "build")
 		f.output, f.assets = []string{out}, []string{path.Join(out, "client")}
 		f.start = start{file: path.Join(out, "index.js"), source: "what SvelteKit's adapter-node builds", built: true}
 	default:
@@ -261,11 +257,7 @@ func (p *project) reactRouter() (framework, spec.Problems) {
 	if problems.HasErrors() {
 		return f, problems
 	}
-	dir := setting(text, "buildDirectory")
-	if dir == "" {
-		dir = "build"
-	}
-	dir = path.Clean(dir)
+	dir := folder(text, "buildDirectory", "build")
 	if turnedOff(text, "ssr") {
 		f.name += ", without a server"
 		f.static, f.fallback, f.immutable = path.Join(dir, "client"), "index.html", []string{"assets"}
@@ -287,11 +279,7 @@ func (p *project) astro() (framework, spec.Problems) {
 	if problems.HasErrors() {
 		return f, problems
 	}
-	dir := setting(text, "outDir")
-	if dir == "" {
-		dir = "dist"
-	}
-	dir = path.Clean(dir)
+	dir := folder(text, "outDir", "dist")
 	if !m.needs("@astrojs/node") {
 		f.static, f.immutable = dir, []string{"_astro"}
 		return f, nil
