@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"testing"
 	"time"
 
@@ -25,7 +24,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/llb"
-	buildctl "github.com/moby/buildkit/cmd/buildctl/build"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gwclient "github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/session"
@@ -57,19 +55,6 @@ func pushBase(t *testing.T, b *harness.BuildKit, registry string, base plan.Base
 	if err != nil {
 		t.Fatal(err)
 	}
-	steps, err := fsutil.NewFS(filepath.Join(harness.Root(t), "steps", "embedded", "bin"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var specs []string
-	for option := range slices.Chunk(harness.Secrets(t), 2) {
-		specs = append(specs, option[1])
-	}
-	secrets, err := buildctl.ParseSecret(specs)
-	if err != nil {
-		t.Fatal(err)
-	}
-
 	ref := registry + "/" + base.String()
 	build := func(ctx context.Context, gw gwclient.Client) (*gwclient.Result, error) {
 		platform := platforms.Normalize(platforms.DefaultSpec())
@@ -101,8 +86,8 @@ func pushBase(t *testing.T, b *harness.BuildKit, registry string, base plan.Base
 	}
 	_, err = c.Build(ctx, client.SolveOpt{
 		Exports:     []client.ExportEntry{{Type: client.ExporterImage, Attrs: map[string]string{"name": ref, "push": "true"}}},
-		LocalMounts: map[string]fsutil.FS{frontend.StepsLocal: steps},
-		Session:     []session.Attachable{secrets},
+		LocalMounts: map[string]fsutil.FS{frontend.StepsLocal: harness.StepsPrograms(t)},
+		Session:     []session.Attachable{harness.SecretProvider(t)},
 	}, "", build, nil)
 	if err != nil {
 		t.Fatalf("building base %s: %v", base, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"github.com/moby/buildkit/client/llb"
 	gwclient "github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/session"
-	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/tonistiigi/fsutil"
 	"golang.org/x/sync/errgroup"
@@ -39,16 +37,11 @@ var machine, foreign = func() (ocispecs.Platform, ocispecs.Platform) {
 // commands printed. The catalog has this machine's lock.
 func checkCatalog(t *testing.T, c *catalog.Catalog, states func(context.Context, *birdllb.Catalog) ([]llb.State, error)) (string, error) {
 	t.Helper()
-	harness.Birdhouse(t) // makes the steps program
 	mirror, err := catalog.ParseMirror(harness.Mirror(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	locations, err := catalog.MachineLocations(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	programs, err := fsutil.NewFS(filepath.Join(harness.Root(t), "steps", "embedded", "bin"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,30 +85,11 @@ func checkCatalog(t *testing.T, c *catalog.Catalog, states func(context.Context,
 		}
 	})
 	_, err = daemon.Build(t.Context(), client.SolveOpt{
-		LocalMounts: map[string]fsutil.FS{frontend.StepsLocal: programs},
-		Session:     []session.Attachable{secretsprovider.NewSecretProvider(secretStore(t))},
+		LocalMounts: map[string]fsutil.FS{frontend.StepsLocal: harness.StepsPrograms(t)},
+		Session:     []session.Attachable{harness.SecretProvider(t)},
 	}, "", build, progress)
 	read.Wait()
 	return log.String(), err
-}
-
-// secretStore has what the birdhouse command gives to a build by itself.
-func secretStore(t *testing.T) interface {
-	GetSecret(context.Context, string) ([]byte, error)
-} {
-	t.Helper()
-	var sources []secretsprovider.Source
-	for _, arg := range harness.Secrets(t) {
-		id, file, ok := strings.Cut(strings.TrimPrefix(arg, "id="), ",src=")
-		if ok {
-			sources = append(sources, secretsprovider.Source{ID: id, FilePath: file})
-		}
-	}
-	store, err := secretsprovider.NewStore(sources)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return store
 }
 
 // lockedCatalog is the catalog with this machine's lock.

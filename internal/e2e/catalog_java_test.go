@@ -1,18 +1,14 @@
 package e2e_test
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"debug/elf"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/moby/buildkit/client/llb"
 
 	"github.com/birdhouse-build/birdhouse/internal/harness"
@@ -34,19 +30,8 @@ func TestCatalogJava(t *testing.T) {
 		for arch, want := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
 			t.Run(base.String()+" "+arch, func(t *testing.T) {
 				img := published(t, arch)
-				var size int64
-				layers, err := img.Layers()
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, l := range layers {
-					n, err := l.Size()
-					if err != nil {
-						t.Fatal(err)
-					}
-					size += n
-				}
-				t.Logf("%d bytes in %d layers", size, len(layers))
+				size := layersSize(t, img)
+				t.Logf("%d bytes", size)
 				if size > javaLimits[variant] {
 					t.Errorf("it has %d bytes compressed, more than %d", size, javaLimits[variant])
 				}
@@ -63,7 +48,12 @@ func TestCatalogJava(t *testing.T) {
 					home += "-openjdk-" + arch
 					record += "-jre-headless"
 				}
-				files := someFiles(t, img, home+"/release", home+"/lib/server/libjvm.so", home+"/bin/java", record, record+".md5sums", "etc/ssl/certs/java/cacerts")
+				files := regular(members(t, flat{img}))
+				for _, name := range []string{home + "/release", home + "/lib/server/libjvm.so", home + "/bin/java", record, record + ".md5sums", "etc/ssl/certs/java/cacerts"} {
+					if files[name] == nil {
+						t.Fatalf("there is no %s", name)
+					}
+				}
 				for _, name := range []string{home + "/lib/server/libjvm.so", home + "/bin/java"} {
 					f, err := elf.NewFile(bytes.NewReader(files[name]))
 					if err != nil {
@@ -109,29 +99,6 @@ func modules(release string) []string {
 	return names
 }
 
-// someFiles returns files of an image, which must be there.
-func someFiles(t *testing.T, img v1.Image, names ...string) map[string][]byte {
-	t.Helper()
-	r := mutate.Extract(img)
-	defer r.Close()
-	files := map[string][]byte{}
-	for archive := tar.NewReader(r); len(files) < len(names); {
-		h, err := archive.Next()
-		if err == io.EOF {
-			t.Fatalf("of the files %q only %d are there", names, len(files))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if slices.Contains(names, h.Name) {
-			if files[h.Name], err = io.ReadAll(archive); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	return files
-}
-
 // The release of another suite, on this machine alone.
 func TestCatalogJava17(t *testing.T) {
 	c := lockedCatalog(t)
@@ -149,17 +116,5 @@ func TestCatalogJavaIsReproducible(t *testing.T) {
 	base := plan.Base{Image: "java", Version: "21"}
 	one := publishBase(t, c, base)
 	two := publishBaseOn(t, harness.Buildkitd(t), c, base, false)
-	for _, arch := range []string{"amd64", "arm64"} {
-		a, err := one(t, arch).Digest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := two(t, arch).Digest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if a != b {
-			t.Errorf("%s: %s and %s", arch, a, b)
-		}
-	}
+	sameBase(t, one, two)
 }

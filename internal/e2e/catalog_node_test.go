@@ -1,27 +1,13 @@
 package e2e_test
 
 import (
-	"archive/tar"
 	"bytes"
 	"debug/elf"
 	"encoding/json"
-	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/moby/buildkit/client"
-	"github.com/moby/buildkit/session"
-	"github.com/moby/buildkit/session/secrets/secretsprovider"
-	"github.com/tonistiigi/fsutil"
-
-	"github.com/birdhouse-build/birdhouse/catalog"
-	"github.com/birdhouse-build/birdhouse/frontend"
-	"github.com/birdhouse-build/birdhouse/internal/harness"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 )
 
@@ -49,20 +35,13 @@ func TestCatalogNode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var size int64
-			for _, l := range layers {
-				n, err := l.Size()
-				if err != nil {
-					t.Fatal(err)
-				}
-				size += n
-			}
+			size := layersSize(t, img)
 			t.Logf("%d bytes in %d layers", size, len(layers))
 			if size > nodeLimit {
 				t.Errorf("it has %d bytes compressed, more than %d", size, nodeLimit)
 			}
 
-			files := layerFiles(t, layers[len(layers)-1])
+			files := regular(members(t, layers[len(layers)-1]))
 			f, err := elf.NewFile(bytes.NewReader(files["usr/local/bin/node"]))
 			if err != nil {
 				t.Fatalf("node is no program: %v", err)
@@ -100,92 +79,5 @@ func TestCatalogNode(t *testing.T) {
 				t.Errorf("its layer has %d files, not 3", len(files))
 			}
 		})
-	}
-}
-
-// publishBase builds an image of the catalog for both architectures, with its
-// checks, on the shared BuildKit, pushes it, and returns a function that reads it.
-func publishBase(t *testing.T, c *catalog.Catalog, base plan.Base) func(t *testing.T, arch string) v1.Image {
-	t.Helper()
-	return publishBaseOn(t, harness.SharedBuildkitd(t), c, base, true)
-}
-
-// publishBaseOn does it on another daemon, with or without the image's checks.
-func publishBaseOn(t *testing.T, b *harness.BuildKit, c *catalog.Catalog, base plan.Base, check bool) func(t *testing.T, arch string) v1.Image {
-	t.Helper()
-	harness.Birdhouse(t) // makes the steps program
-	programs, err := fsutil.NewFS(filepath.Join(harness.Root(t), "steps", "embedded", "bin"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	attrs := map[string]string{"platform": "linux/amd64,linux/arm64", "build-arg:" + frontend.ArgDebianMirror: harness.Mirror(t)}
-	locations, err := catalog.MachineLocations(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, k := range catalog.LocationKinds {
-		if at := locations[k.Name]; at != "" {
-			attrs["build-arg:"+k.Argument] = at
-		}
-	}
-	daemon, err := client.New(t.Context(), b.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer daemon.Close()
-	ref := harness.Registry(t) + "/" + base.Image + ":" + base.Version
-	f := frontend.New(frontend.Options{Catalog: c, Steps: frontend.StepsFromLocal})
-	progress := make(chan *client.SolveStatus)
-	go func() {
-		for range progress {
-		}
-	}()
-	_, err = daemon.Build(t.Context(), client.SolveOpt{
-		FrontendAttrs: attrs,
-		LocalMounts:   map[string]fsutil.FS{frontend.StepsLocal: programs},
-		Session:       []session.Attachable{secretsprovider.NewSecretProvider(secretStore(t))},
-		Exports: []client.ExportEntry{{Type: client.ExporterImage, Attrs: map[string]string{
-			"name": ref, "push": "true", "registry.insecure": "true", "oci-mediatypes": "true"}}},
-	}, "", f.BuildBase(frontend.BaseImage{Base: base, Check: check}), progress)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func(t *testing.T, arch string) v1.Image {
-		t.Helper()
-		parsed, err := name.ParseReference(ref, name.Insecure)
-		if err != nil {
-			t.Fatal(err)
-		}
-		img, err := remote.Image(parsed, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: arch}), remote.WithContext(t.Context()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return img
-	}
-}
-
-// layerFiles returns the regular files of a layer by their names.
-func layerFiles(t *testing.T, l v1.Layer) map[string][]byte {
-	t.Helper()
-	r, err := l.Uncompressed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	files := map[string][]byte{}
-	archive := tar.NewReader(r)
-	for {
-		h, err := archive.Next()
-		if err == io.EOF {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h.Typeflag == tar.TypeReg {
-			if files[h.Name], err = io.ReadAll(archive); err != nil {
-				t.Fatal(err)
-			}
-		}
 	}
 }

@@ -1,179 +1,51 @@
 package e2e_test
 
 import (
-	"archive/tar"
+	"bytes"
 	"context"
 	"debug/elf"
-	"encoding/json"
-	"io"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/llb"
-	"github.com/moby/buildkit/exporter/containerimage/exptypes"
-	gwclient "github.com/moby/buildkit/frontend/gateway/client"
-	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/tonistiigi/fsutil"
 
-	"github.com/birdhouse-build/birdhouse/catalog"
-	"github.com/birdhouse-build/birdhouse/frontend"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	birdllb "github.com/birdhouse-build/birdhouse/llb"
 )
 
-// baseImage builds an image of the catalog on a daemon, as it is published.
-func baseImage(t *testing.T, b *harness.BuildKit, base plan.Base, platform ocispecs.Platform) v1.Image {
-	t.Helper()
-	harness.Birdhouse(t) // makes the steps program
-	mirror, err := catalog.ParseMirror(harness.Mirror(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	programs, err := fsutil.NewFS(filepath.Join(harness.Root(t), "steps", "embedded", "bin"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	daemon, err := client.New(t.Context(), b.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer daemon.Close()
-	c := lockedCatalog(t)
-	build := func(ctx context.Context, gw gwclient.Client) (*gwclient.Result, error) {
-		o := birdllb.Options{Caps: gw.BuildOpts().LLBCaps, Build: machine, Epoch: time.Unix(0, 0).UTC()}
-		var err error
-		if o.Steps, err = frontend.StepsFromLocal(ctx, gw, machine); err != nil {
-			return nil, err
-		}
-		image, err := (&birdllb.Catalog{Catalog: c, Mirror: mirror, Options: o}).Base(ctx, base, platform)
-		if err != nil {
-			return nil, err
-		}
-		def, err := image.State.Marshal(ctx)
-		if err != nil {
-			return nil, err
-		}
-		res, err := gw.Solve(ctx, gwclient.SolveRequest{Definition: def.ToPB()})
-		if err != nil {
-			return nil, err
-		}
-		image.Config.RootFS.Type = "layers"
-		config, err := json.Marshal(image.Config)
-		if err != nil {
-			return nil, err
-		}
-		res.AddMeta(exptypes.ExporterImageConfigKey, config)
-		return res, nil
-	}
-	dir := t.TempDir()
-	_, err = daemon.Build(t.Context(), client.SolveOpt{
-		LocalMounts: map[string]fsutil.FS{frontend.StepsLocal: programs},
-		Exports: []client.ExportEntry{{
-			Type: client.ExporterOCI, OutputDir: dir,
-			Attrs: map[string]string{"tar": "false", "rewrite-timestamp": "true", "source-date-epoch": "0"},
-		}},
-	}, "", build, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	index, err := layout.ImageIndexFromPath(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := index.IndexManifest()
-	if err != nil || len(list.Manifests) != 1 {
-		t.Fatalf("the export has no one image: %v, %v", list, err)
-	}
-	image, err := index.Image(list.Manifests[0].Digest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return image
-}
-
-// regularFiles are the regular files of an image, by path, without those of its packages' records.
-func regularFiles(t *testing.T, image v1.Image) map[string]string {
-	t.Helper()
-	r := mutate.Extract(image)
-	defer r.Close()
-	files := map[string]string{}
-	for archive := tar.NewReader(r); ; {
-		header, err := archive.Next()
-		if err == io.EOF {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if header.Typeflag != tar.TypeReg {
-			continue
-		}
-		data, err := io.ReadAll(archive)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[header.Name] = string(data)
-	}
-}
-
-func layersSize(t *testing.T, image v1.Image) (size int64) {
-	t.Helper()
-	manifest, err := image.Manifest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, l := range manifest.Layers {
-		size += l.Size
-	}
-	return size
-}
-
 // From clean caches the image is the same, byte for byte; it has its size; and for
 // another architecture it is made here, with the same bytecode.
 func TestCatalogPythonIsReproducible(t *testing.T) {
 	base := plan.Base{Image: "python", Version: "3.13"}
-	first := harness.Buildkitd(t)
-	one := baseImage(t, first, base, machine)
-	two := baseImage(t, harness.Buildkitd(t), base, machine)
-	digest, err := one.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if again, err := two.Digest(); err != nil || again != digest {
-		t.Errorf("built anew it is %s, was %s: %v", again, digest, err)
-	}
-	size := layersSize(t, one)
+	c := lockedCatalog(t)
+	image := publishBaseOn(t, harness.Buildkitd(t), c, base, false)
+	sameBase(t, image, publishBaseOn(t, harness.Buildkitd(t), c, base, false))
+	size := layersSize(t, image(t, machine.Architecture))
 	t.Logf("python:3.13: %.2f MB", float64(size)/1e6)
 	if size > 17_500_000 {
 		t.Errorf("python:3.13 has %d bytes, more than 17.5 MB", size)
 	}
 
-	here, there := regularFiles(t, one), regularFiles(t, baseImage(t, first, base, foreign))
+	here, there := regular(members(t, flat{image(t, machine.Architecture)})), regular(members(t, flat{image(t, foreign.Architecture)}))
 	bytecode := 0
 	for name, content := range here {
 		if !strings.HasSuffix(name, ".pyc") || strings.Contains(name, "_sysconfigdata_") {
 			continue
 		}
 		bytecode++
-		if there[name] != content {
+		if !bytes.Equal(there[name], content) {
 			t.Errorf("%s is another one, or none, for %s", name, foreign.Architecture)
 		}
 		// https://peps.python.org/pep-0552/: by a hash that is not checked.
-		if flags := content[4:8]; flags != "\x01\x00\x00\x00" {
+		if flags := string(content[4:8]); flags != "\x01\x00\x00\x00" {
 			t.Errorf("%s has the flags %x", name, flags)
 		}
 	}
 	if bytecode < 300 {
 		t.Errorf("only %d files have bytecode", bytecode)
 	}
-	program, err := elf.NewFile(strings.NewReader(there["usr/bin/python3.13"]))
+	program, err := elf.NewFile(bytes.NewReader(there["usr/bin/python3.13"]))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,3 +146,18 @@ func start(t *testing.T, image string, args ...string) *server {
 	args = append(append([]string{"run", "-e", fmt.Sprintf("PORT=%d", port)}, args...), image)
 	return serve(t, port, birdhouse(t, args...))
 }
+
+// samplesAreBuilt checks that every sample of a language with a plan is known to a
+// test: one that no test builds is a sample that nobody knows to work.
+func samplesAreBuilt(t *testing.T, language string, known map[string]bool) {
+	t.Helper()
+	plans, err := filepath.Glob(filepath.Join(harness.Root(t), "testdata", language, "*/plan.json"))
+	if err != nil || len(plans) == 0 {
+		t.Fatalf("no samples: %v", err)
+	}
+	for _, p := range plans {
+		if name := filepath.Base(filepath.Dir(p)); !known[name] {
+			t.Errorf("testdata/%s/%s has a plan, and no test builds it", language, name)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"archive/tar"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -518,21 +517,7 @@ func TestPublishedFrontend(t *testing.T) {
 	if config.Config.Labels["moby.buildkit.frontend.network.none"] != "true" || !strings.Contains(config.Config.Labels["moby.buildkit.frontend.caps"], "moby.buildkit.frontend.contexts") {
 		t.Errorf("the frontend's labels are %v", config.Config.Labels)
 	}
-	files := map[string][]byte{}
-	for tr := tar.NewReader(mutate.Extract(img)); ; {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h.Name == "steps" || h.Name == "catalog.lock" {
-			if files[h.Name], err = io.ReadAll(tr); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	files := regular(members(t, flat{img}))
 	// Caches are shared between clients only if it is the same program.
 	steps, err := os.ReadFile(filepath.Join(harness.Root(t), "dist", "linux_amd64", "steps"))
 	if err != nil {

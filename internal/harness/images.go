@@ -11,6 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/buildkit/cmd/buildctl/build"
+	"github.com/moby/buildkit/session"
+	"github.com/tonistiigi/fsutil"
+
 	"github.com/birdhouse-build/birdhouse/catalog"
 )
 
@@ -124,6 +128,31 @@ func Secrets(t testing.TB) []string {
 	pairs := slices.Collect(slices.Chunk(args, 2))
 	slices.SortFunc(pairs, slices.Compare)
 	return slices.Concat(pairs...)
+}
+
+// SecretProvider gives a build through BuildKit's client what Secrets are options for.
+func SecretProvider(t testing.TB) session.Attachable {
+	t.Helper()
+	var specs []string
+	for option := range slices.Chunk(Secrets(t), 2) {
+		specs = append(specs, option[1])
+	}
+	secrets, err := build.ParseSecret(specs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secrets
+}
+
+// StepsPrograms is the folder of the steps programs, for frontend.StepsLocal.
+func StepsPrograms(t testing.TB) fsutil.FS {
+	t.Helper()
+	Birdhouse(t) // makes them
+	programs, err := fsutil.NewFS(filepath.Join(Root(t), "steps", "embedded", "bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return programs
 }
 
 // FrontendImage builds the frontend image with the repository's Dockerfile on b,
