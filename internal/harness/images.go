@@ -122,7 +122,8 @@ func Secrets(t testing.TB) []string {
 		if err := os.WriteFile(path, []byte(value), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		args = append(args, "--secret", "id="+name+",src="+path)
+		// The option's value is CSV, and the path has the test's name in it.
+		args = append(args, "--secret", fmt.Sprintf(`id=%s,"src=%s"`, name, path))
 	}
 	// Map order is no order.
 	pairs := slices.Collect(slices.Chunk(args, 2))
