@@ -192,7 +192,7 @@ func (c *Catalog) made(ref string, l catalog.Layer) (llb.State, error) {
 	}
 	opts = append(opts, c.network(l.Make.Network)...)
 	if l.Make.Network {
-		secrets, err := c.registrySecrets()
+		secrets, err := c.registrySecrets("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
 		if err != nil {
 			return llb.Scratch(), err
 		}
@@ -205,10 +205,11 @@ func (c *Catalog) made(ref string, l catalog.Layer) (llb.State, error) {
 }
 
 // registrySecrets are the settings of package registries, as the tools know
-// them, that reach a command without being part of a cache key.
-func (c *Catalog) registrySecrets() ([]llb.RunOption, error) {
-	var opts []llb.RunOption
-	for _, id := range []string{"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"} {
+// them, that reach a command without being part of a cache key: variables of
+// these names, and a .netrc for a registry that asks for a password.
+func (c *Catalog) registrySecrets(names ...string) ([]llb.RunOption, error) {
+	opts := []llb.RunOption{llb.AddSecret("/root/.netrc", llb.SecretID("netrc"), llb.SecretOptional)}
+	for _, id := range names {
 		m, err := c.secretEnv(plan.Mount{Kind: plan.MountSecretEnv, Target: id, SecretID: id, Optional: true})
 		if err != nil {
 			return nil, err
@@ -238,7 +239,7 @@ func (c *Catalog) goToolchain(ref string, l catalog.Layer) (llb.State, error) {
 		command, toolchain = []string{"go", "mod", "download", module}, "local"
 	}
 	args := []string{plan.StepsProgram, "exec",
-		"--message", "the Go toolchain " + l.GoToolchain + " could not be installed: is it a released version, and is the module proxy reached?"}
+		"--message", "the Go toolchain " + l.GoToolchain + " could not be installed: is it a released version, and does the module proxy answer (with a password: --secret id=netrc,src=FILE)?"}
 	args = append(args, "--remove", cache+"=cache")
 	for _, pattern := range l.Spec.Exclude {
 		args = append(args, "--remove", cache+dir+"="+pattern)
@@ -254,13 +255,11 @@ func (c *Catalog) goToolchain(ref string, l catalog.Layer) (llb.State, error) {
 		llb.AddMount(path.Dir(plan.StepsProgram), c.Steps, llb.Readonly),
 	}
 	opts = append(opts, c.network(true)...)
-	for _, id := range []string{"GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOINSECURE"} {
-		m, err := c.secretEnv(plan.Mount{Kind: plan.MountSecretEnv, Target: id, SecretID: id, Optional: true})
-		if err != nil {
-			return llb.Scratch(), err
-		}
-		opts = append(opts, m...)
+	secrets, err := c.registrySecrets("GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOINSECURE", "GOAUTH")
+	if err != nil {
+		return llb.Scratch(), err
 	}
+	opts = append(opts, secrets...)
 	for _, co := range c.constraints(fmt.Sprintf("[base %s] install go%s", ref, l.GoToolchain)) {
 		opts = append(opts, co)
 	}

@@ -189,6 +189,8 @@ const (
 // A module that only a proxy with a password has: with the secret it is built,
 // without it is not, and the password is nowhere.
 func TestGoPrivateProxy(t *testing.T) {
+	// The proxy below has no Go: the build image is there already.
+	harness.Run(t, birdhouse(t, "build", "-t", imageName(t)+":toolchain", "--target", "build", sample(t, "go/hello")))
 	proxy := newGoProxy(t)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, ok := r.BasicAuth(); !ok || user != proxyUser || password != proxyPassword {
