@@ -61,7 +61,7 @@ dist/linux_%/steps: steps/embedded/bin/steps_linux_%
 	cp $< $@
 
 dist/linux_%/frontend: $(SOURCES) dist/version
-	GOOS=linux GOARCH=$* go build -ldflags '$(LDFLAGS) -X main.version=$(VERSION)' -o $@ ./cmd/frontend
+	GOOS=linux GOARCH=$* go build -gcflags=all=-l -ldflags '$(LDFLAGS) -X main.version=$(VERSION)' -o $@ ./cmd/frontend
 
 dist/catalog.lock: catalog/catalog.lock
 	@mkdir -p $(@D)
