@@ -5,7 +5,6 @@ package truststore
 import (
 	"bytes"
 	"crypto/sha256"
-	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
@@ -16,8 +15,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	pkcs12 "software.sslmate.com/src/go-pkcs12"
 )
 
 // maxBundle bounds the size of a bundle. Debian's has 220 KB.
@@ -55,7 +52,7 @@ func Encode(bundle []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var entries []pkcs12.TrustStoreEntry
+	var entries []trusted
 	seen := map[[sha256.Size]byte]bool{}
 	for _, der := range ders {
 		sum := sha256.Sum256(der.bytes)
@@ -73,10 +70,9 @@ func Encode(bundle []byte) ([]byte, error) {
 		if subject != "" {
 			alias = subject + " " + alias
 		}
-		// The encoder takes nothing of the certificate but its bytes.
-		entries = append(entries, pkcs12.TrustStoreEntry{Cert: &x509.Certificate{Raw: der.bytes}, FriendlyName: alias})
+		entries = append(entries, trusted{alias, der.bytes})
 	}
-	return pkcs12.Passwordless.EncodeTrustStoreEntries(entries, "")
+	return encode(entries)
 }
 
 func read(name string) ([]byte, error) {
@@ -150,7 +146,7 @@ func nextBlock(text []byte) int {
 
 // certificate is the outline of an X.509 certificate, RFC 5280 section 4.1.
 // Java checks more when it uses one; package crypto/x509 checks more than Java,
-// and would make the steps program a third larger.
+// and would make the steps program a tenth larger.
 type certificate struct {
 	Signed struct {
 		Version   int `asn1:"optional,explicit,default:0,tag:0"`

@@ -239,3 +239,27 @@ func FuzzEncode(f *testing.F) {
 		}
 	})
 }
+
+// The store has the bytes that a library for PKCS #12 writes.
+func TestSameAsLibrary(t *testing.T) {
+	var list []trusted
+	var entries []pkcs12.TrustStoreEntry
+	for _, alias := range []string{"one", "CN=Ö 2 0011aabb", strings.Repeat("long ", 60)} {
+		der := authority(t, pkix.Name{CommonName: alias[:3]})
+		list = append(list, trusted{alias, der})
+		entries = append(entries, pkcs12.TrustStoreEntry{Cert: &x509.Certificate{Raw: der}, FriendlyName: alias})
+	}
+	for n := range len(list) + 1 {
+		got, err := encode(list[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := pkcs12.Passwordless.EncodeTrustStoreEntries(entries[:n], "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%d certificates:\ngot  %x\nwant %x", n, got, want)
+		}
+	}
+}
