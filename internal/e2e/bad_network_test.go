@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/birdhouse-build/birdhouse/catalog"
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
@@ -37,8 +38,8 @@ func brokenRegistry(t *testing.T, breaks func(w http.ResponseWriter, r *http.Req
 // A registry that cannot be reached, that denies, or that fails half way: the
 // error names it, and nothing is pushed.
 func TestBadRegistries(t *testing.T) {
-	dir := sample(t, "go/hello")
-	closed := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	dir := e2etest.Sample(t, "go/hello")
+	closed := fmt.Sprintf("127.0.0.1:%d", e2etest.FreePort(t))
 	unauthorized := brokenRegistry(t, func(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
 		w.WriteHeader(http.StatusUnauthorized)
@@ -85,9 +86,9 @@ func TestBadRegistries(t *testing.T) {
 		{"cut off", cut, []string{"connection reset by peer"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			out := said(fails(t, 1, birdhouse(t, "build", "-t", test.host+"/app", "--push", "--progress=plain", dir)))
-			contains(t, out, append(test.want, test.host+"/app")...)
-			for _, n := range noise {
+			out := e2etest.Said(e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", test.host+"/app", "--push", "--progress=plain", dir)))
+			e2etest.Contains(t, out, append(test.want, test.host+"/app")...)
+			for _, n := range e2etest.Noise {
 				if strings.Contains(out, n) {
 					t.Errorf("%q in:\n%s", n, out)
 				}
@@ -95,12 +96,12 @@ func TestBadRegistries(t *testing.T) {
 		})
 	}
 	t.Run("no base there", func(t *testing.T) {
-		out := said(fails(t, 1, birdhouse(t, "build", "--build-context", "static:13=docker-image://"+closed+"/base", "--progress=plain", dir)))
-		contains(t, out, "base static:13 from its build context", closed, "connection refused")
+		out := e2etest.Said(e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "--build-context", "static:13=docker-image://"+closed+"/base", "--progress=plain", dir)))
+		e2etest.Contains(t, out, "base static:13 from its build context", closed, "connection refused")
 	})
 	good := harness.Registry(t)
-	harness.Run(t, birdhouse(t, "build", "-t", good+"/app", "--push", "--progress=plain", dir))
-	harness.Run(t, birdhouse(t, "inspect", good+"/app"))
+	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", good+"/app", "--push", "--progress=plain", dir))
+	harness.Run(t, e2etest.Birdhouse(t, "inspect", good+"/app"))
 }
 
 // brokenMirror is a mirror of Debian's archive whose answers are changed.
@@ -136,7 +137,7 @@ func brokenMirror(t *testing.T, answer func(w http.ResponseWriter, good []byte))
 // when the mirror is well again the build works.
 func TestBadMirrors(t *testing.T) {
 	root := t.TempDir()
-	dir := sample(t, "go/hello")
+	dir := e2etest.Sample(t, "go/hello")
 	fetch := `(?m)^birdhouse.yaml:2:11: \[base \S+\] fetch \S+ \S+ failed: `
 	ways := []string{"when it was locked", "`birdhouse catalog update FILE`", "--build-arg BIRDHOUSE_DEBIAN_MIRROR=URL"}
 	lock, err := catalog.ReadLock(harness.Lock(t))
@@ -150,7 +151,7 @@ func TestBadMirrors(t *testing.T) {
 		name, mirror, want string
 		parts              []string
 	}{
-		{"nobody there", fmt.Sprintf("http://127.0.0.1:%d/debian", freePort(t)), fetch + `Get "http://127\.0\.0\.1:\d+/debian\S*\.deb": dial tcp .*: connection refused$`, nil},
+		{"nobody there", fmt.Sprintf("http://127.0.0.1:%d/debian", e2etest.FreePort(t)), fetch + `Get "http://127\.0\.0\.1:\d+/debian\S*\.deb": dial tcp .*: connection refused$`, nil},
 		{"dropped", brokenMirror(t, func(w http.ResponseWriter, _ []byte) { http.Error(w, "no such package", http.StatusNotFound) }),
 			other, []string{"    | got  sha256:", "    | want sha256:"}},
 		{"altered", brokenMirror(t, func(w http.ResponseWriter, good []byte) {
@@ -163,19 +164,19 @@ func TestBadMirrors(t *testing.T) {
 		}), fetch + `http://127\.0\.0\.1:\d+/debian\S*\.deb: unexpected EOF$`, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			out := fails(t, 1, birdhouseIn(t, root, "build", "-t", "app", "--progress=plain", "--build-arg", "BIRDHOUSE_DEBIAN_MIRROR="+test.mirror, dir))
-			if !regexp.MustCompile(test.want).MatchString(said(out)) {
-				t.Errorf("%s is missing in:\n%s", test.want, said(out))
+			out := e2etest.Fails(t, 1, e2etest.BirdhouseIn(t, root, "build", "-t", "app", "--progress=plain", "--build-arg", "BIRDHOUSE_DEBIAN_MIRROR="+test.mirror, dir))
+			if !regexp.MustCompile(test.want).MatchString(e2etest.Said(out)) {
+				t.Errorf("%s is missing in:\n%s", test.want, e2etest.Said(out))
 			}
-			contains(t, said(out), append(test.parts, ways...)...)
+			e2etest.Contains(t, e2etest.Said(out), append(test.parts, ways...)...)
 			if strings.Contains(out, "] unpack ") {
 				t.Errorf("something was unpacked:\n%s", out)
 			}
-			if strings.Count(said(out), "language: go") != 1 {
-				t.Errorf("the descriptor is not shown once:\n%s", said(out))
+			if strings.Count(e2etest.Said(out), "language: go") != 1 {
+				t.Errorf("the descriptor is not shown once:\n%s", e2etest.Said(out))
 			}
-			for _, n := range noise {
-				if strings.Contains(said(out), n) {
+			for _, n := range e2etest.Noise {
+				if strings.Contains(e2etest.Said(out), n) {
 					t.Errorf("%q in:\n%s", n, out)
 				}
 			}
@@ -184,7 +185,7 @@ func TestBadMirrors(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
 		t.Run("stalling, "+s.String(), func(t *testing.T) {
 			mirror, asked := stalling(t, func(*http.Request) bool { return true })
-			j := begin(t, birdhouseIn(t, root, "build", "-t", "app", "--progress=plain", "--build-arg", "BIRDHOUSE_DEBIAN_MIRROR=http://"+mirror+"/debian", dir))
+			j := begin(t, e2etest.BirdhouseIn(t, root, "build", "-t", "app", "--progress=plain", "--build-arg", "BIRDHOUSE_DEBIAN_MIRROR=http://"+mirror+"/debian", dir))
 			j.until(t, "it fetches", asked)
 			j.signal(t, s)
 			if s == syscall.SIGINT {
@@ -194,8 +195,8 @@ func TestBadMirrors(t *testing.T) {
 			}
 		})
 	}
-	fails(t, 1, birdhouseIn(t, root, "inspect", "app"))
-	harness.Run(t, birdhouseIn(t, root, "build", "-t", "app", "--progress=plain", dir))
-	harness.Run(t, birdhouseIn(t, root, "inspect", "app"))
+	e2etest.Fails(t, 1, e2etest.BirdhouseIn(t, root, "inspect", "app"))
+	harness.Run(t, e2etest.BirdhouseIn(t, root, "build", "-t", "app", "--progress=plain", dir))
+	harness.Run(t, e2etest.BirdhouseIn(t, root, "inspect", "app"))
 	nothingLeft(t, root, "")
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
@@ -24,7 +24,7 @@ type bad struct {
 	// descriptor is the text of birdhouse.yaml.
 	descriptor string
 	// change makes further changes.
-	change func(t *testing.T, dir string)
+	change func(t testing.TB, dir string)
 	// want is all that birdhouse says, "" where only parts are the same on every
 	// machine.
 	want  string
@@ -39,27 +39,6 @@ const (
 	minimal = "language: go\n"
 	manyA   = "x, x, x, x, x, x, x, x, x"
 )
-
-// outside is a link in a project to a file that is not part of it.
-func outside(name, content string) func(*testing.T, string) {
-	return func(t *testing.T, dir string) {
-		t.Helper()
-		path := filepath.Join(filepath.Dir(dir), "outside")
-		write(t, path, content)
-		if err := errors.Join(os.RemoveAll(filepath.Join(dir, name)), os.Symlink("../outside", filepath.Join(dir, name))); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func remove(name string) func(*testing.T, string) {
-	return func(t *testing.T, dir string) {
-		t.Helper()
-		if err := os.Remove(filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 var bads = []bad{
 	{
@@ -172,19 +151,19 @@ birdhouse.yaml:4:8: copy[0]: the source "../../etc/passwd" has .. in it
 `,
 	},
 	{
-		name: "go.mod is a link out of the project", descriptor: minimal, change: outside("go.mod", "module example.test/hello\n\ngo 1.26\n"), clients: true,
+		name: "go.mod is a link out of the project", descriptor: minimal, change: e2etest.Outside("go.mod", "module example.test/hello\n\ngo 1.26\n"), clients: true,
 		want: "go.mod: the file cannot be read: go.mod is a symbolic link to ../outside, outside the project: put the file itself there\n1 problem, nothing was built\n",
 	},
 	{
-		name: "main.go is a link out of the project", descriptor: minimal, change: outside("main.go", "package main\n\nfunc main() {}\n"), clients: true,
+		name: "main.go is a link out of the project", descriptor: minimal, change: e2etest.Outside("main.go", "package main\n\nfunc main() {}\n"), clients: true,
 		want: "main.go: the file cannot be read: main.go is a symbolic link to ../outside, outside the project: put the file itself there\n1 problem, nothing was built\n",
 	},
 	{
-		name: "one of the sources is a link out of the project", descriptor: minimal, change: outside("more.go", "package main\n"),
+		name: "one of the sources is a link out of the project", descriptor: minimal, change: e2etest.Outside("more.go", "package main\n"),
 		want: "more.go: the file cannot be read: more.go is a symbolic link to ../outside, outside the project: put the file itself there\n1 problem, nothing was built\n",
 	},
 	{
-		name: "a link out of the project to copy", descriptor: minimal + "copy: [data:/data]\n", change: outside("data", "secret\n"), clients: true, late: true,
+		name: "a link out of the project to copy", descriptor: minimal + "copy: [data:/data]\n", change: e2etest.Outside("data", "secret\n"), clients: true, late: true,
 		want: `birdhouse.yaml:2:8: layer assets failed: there is no "data" in the build context
   1 | language: go
   2 | copy: [data:/data]
@@ -203,7 +182,7 @@ birdhouse.yaml:4:8: copy[0]: the source "../../etc/passwd" has .. in it
 `,
 	},
 	{
-		name: "no go.mod", descriptor: minimal, change: remove("go.mod"),
+		name: "no go.mod", descriptor: minimal, change: e2etest.Remove("go.mod"),
 		want: `birdhouse.yaml:1:11: there are Go files in the build context, but no go.mod
   1 | language: go
     |           ^^
@@ -213,8 +192,8 @@ birdhouse.yaml:4:8: copy[0]: the source "../../etc/passwd" has .. in it
 `,
 	},
 	{
-		name: "no main", descriptor: minimal, change: func(t *testing.T, dir string) {
-			write(t, filepath.Join(dir, "main.go"), "package hello\n")
+		name: "no main", descriptor: minimal, change: func(t testing.TB, dir string) {
+			e2etest.Write(t, filepath.Join(dir, "main.go"), "package hello\n")
 		},
 		want: `birdhouse.yaml:1:11: there is no main package in the project's folder
   1 | language: go
@@ -224,10 +203,10 @@ birdhouse.yaml:4:8: copy[0]: the source "../../etc/passwd" has .. in it
 `,
 	},
 	{
-		name: "two mains", descriptor: minimal, clients: true, change: func(t *testing.T, dir string) {
-			remove("main.go")(t, dir)
-			write(t, filepath.Join(dir, "cmd/api/main.go"), "package main\n\nfunc main() {}\n")
-			write(t, filepath.Join(dir, "cmd/worker/main.go"), "package main\n\nfunc main() {}\n")
+		name: "two mains", descriptor: minimal, clients: true, change: func(t testing.TB, dir string) {
+			e2etest.Remove("main.go")(t, dir)
+			e2etest.Write(t, filepath.Join(dir, "cmd/api/main.go"), "package main\n\nfunc main() {}\n")
+			e2etest.Write(t, filepath.Join(dir, "cmd/worker/main.go"), "package main\n\nfunc main() {}\n")
 		},
 		want: `birdhouse.yaml:1:11: there are 2 main packages, and nothing says which one to build
   1 | language: go
@@ -239,8 +218,8 @@ birdhouse.yaml:4:8: copy[0]: the source "../../etc/passwd" has .. in it
 `,
 	},
 	{
-		name: "a go.mod that does not parse", descriptor: minimal, clients: true, change: func(t *testing.T, dir string) {
-			write(t, filepath.Join(dir, "go.mod"), "module example.test/hello\n\ngo 1.26\n\nrequires example.test/x v1.0.0\n")
+		name: "a go.mod that does not parse", descriptor: minimal, clients: true, change: func(t testing.TB, dir string) {
+			e2etest.Write(t, filepath.Join(dir, "go.mod"), "module example.test/hello\n\ngo 1.26\n\nrequires example.test/x v1.0.0\n")
 		},
 		want: `go.mod:5:1: unknown directive: requires
   5 | requires example.test/x v1.0.0
@@ -254,55 +233,14 @@ birdhouse.yaml:4:8: copy[0]: the source "../../etc/passwd" has .. in it
 	},
 }
 
-// said is what a command printed without BuildKit's progress, whose lines begin
-// with the number of a step, and without its summary of the failed step.
-func said(out string) string {
-	var kept []string
-	inSummary := false
-	for _, line := range strings.Split(out, "\n") {
-		switch {
-		case line == "------":
-			inSummary = !inSummary
-		case inSummary, line == "", progressLine.MatchString(line):
-		default:
-			kept = append(kept, line)
-		}
-	}
-	return strings.Join(append(kept, ""), "\n")
-}
-
-var progressLine = regexp.MustCompile(`^#\d+ `)
-
-// noise is what BuildKit's layers put into messages.
-var noise = []string{"rpc error", "failed to solve", "failed to run Build function", "panic:", "goroutine ", "desc = "}
-
 func project(t *testing.T, b bad) string {
 	t.Helper()
-	dir := sample(t, "go/hello")
-	write(t, filepath.Join(dir, "birdhouse.yaml"), b.descriptor)
+	dir := e2etest.Sample(t, "go/hello")
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), b.descriptor)
 	if b.change != nil {
 		b.change(t, dir)
 	}
 	return dir
-}
-
-// fails runs a command that must exit with a code, and returns what it printed.
-func fails(t *testing.T, code int, cmd *exec.Cmd) string {
-	t.Helper()
-	out := harness.RunFails(t, cmd)
-	if got := cmd.ProcessState.ExitCode(); got != code {
-		t.Errorf("%s: exit code %d, want %d\n%s", strings.Join(cmd.Args, " "), got, code, out)
-	}
-	return out
-}
-
-func contains(t *testing.T, out string, parts ...string) {
-	t.Helper()
-	for _, p := range parts {
-		if !strings.Contains(out, p) {
-			t.Errorf("%q is missing in:\n%s", p, out)
-		}
-	}
 }
 
 // inStore are the files of a store of images, with the names and the index.
@@ -338,7 +276,7 @@ func inStore(t *testing.T, root string) map[string]string {
 // digest is the digest of a kept image.
 func digest(t *testing.T, root, name string) string {
 	t.Helper()
-	cmd := birdhouseIn(t, root, "inspect", "--format=json", name)
+	cmd := e2etest.BirdhouseIn(t, root, "inspect", "--format=json", name)
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
@@ -356,26 +294,26 @@ func digest(t *testing.T, root, name string) string {
 // check, and nothing changes.
 func TestBadInput(t *testing.T) {
 	root := harness.SharedRoot(t)
-	good := sample(t, "go/hello")
-	harness.Run(t, birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
+	good := e2etest.Sample(t, "go/hello")
+	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
 	before := inStore(t, root)
 	for _, b := range bads {
 		t.Run(b.name, func(t *testing.T) {
 			dir := project(t, b)
-			out := fails(t, 1, birdhouse(t, "build", "-t", "kept", "-t", "never", "--progress=plain", dir))
-			got := said(out)
+			out := e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "kept", "-t", "never", "--progress=plain", dir))
+			got := e2etest.Said(out)
 			if b.want != "" {
 				if diff := cmp.Diff(b.want, got); diff != "" {
 					t.Errorf("build says something else:\n%s", diff)
 				}
 			}
-			contains(t, got, b.parts...)
-			for _, n := range noise {
+			e2etest.Contains(t, got, b.parts...)
+			for _, n := range e2etest.Noise {
 				if strings.Contains(got, n) {
 					t.Errorf("%q in:\n%s", n, got)
 				}
 			}
-			checked := fails(t, 1, birdhouse(t, "check", dir))
+			checked := e2etest.Fails(t, 1, e2etest.Birdhouse(t, "check", dir))
 			if !b.late {
 				if diff := cmp.Diff(got, checked); diff != "" {
 					t.Errorf("check says something else:\n%s", diff)
@@ -386,8 +324,8 @@ func TestBadInput(t *testing.T) {
 	if diff := cmp.Diff(before, inStore(t, root)); diff != "" {
 		t.Errorf("failed builds have changed the store:\n%s", diff)
 	}
-	fails(t, 1, birdhouse(t, "inspect", "never"))
-	harness.Run(t, birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
+	e2etest.Fails(t, 1, e2etest.Birdhouse(t, "inspect", "never"))
+	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
 }
 
 // inClients is what docker and buildctl must show of what birdhouse says: the
@@ -437,18 +375,18 @@ func TestBadInputThroughOtherClients(t *testing.T) {
 			}
 			args := slices.Concat([]string{"build", "--progress=plain", "--provenance=false", "--build-arg", mirror, "--build-arg", "BUILDKIT_SYNTAX=" + frontend,
 				"-f", filepath.Join(dir, "birdhouse.yaml"), "-t", registry + "/never", "--push", dir}, secrets)
-			contains(t, harness.RunFails(t, buildx.Command(args...)), parts...)
+			e2etest.Contains(t, harness.RunFails(t, buildx.Command(args...)), parts...)
 			args = slices.Concat([]string{"build", "--progress=plain", "--frontend", "gateway.v0", "--opt", "source=" + frontend, "--local", "context=" + dir, "--local", "dockerfile=" + dir,
 				"--opt", "build-arg:" + mirror, "--output", "type=image,name=" + registry + "/never,push=true"}, secrets)
-			contains(t, harness.RunFails(t, daemon.Buildctl(t, args...)), parts...)
+			e2etest.Contains(t, harness.RunFails(t, daemon.Buildctl(t, args...)), parts...)
 		})
 	}
-	fails(t, 1, birdhouse(t, "inspect", registry+"/never"))
+	e2etest.Fails(t, 1, e2etest.Birdhouse(t, "inspect", registry+"/never"))
 }
 
 // What is wrong with the command line is said before anything is built.
 func TestBadCommandLine(t *testing.T) {
-	dir := sample(t, "go/hello")
+	dir := e2etest.Sample(t, "go/hello")
 	none := filepath.Join(t.TempDir(), "none")
 	file := filepath.Join(dir, "go.mod")
 	for _, test := range []struct {
@@ -476,10 +414,10 @@ func TestBadCommandLine(t *testing.T) {
 		{"image", []string{"inspect", "nowhere"}, `image "nowhere" is not in the image store`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			out := fails(t, 1, birdhouse(t, test.args...))
-			contains(t, out, test.want)
-			for _, n := range noise {
-				if strings.Contains(said(out), n) {
+			out := e2etest.Fails(t, 1, e2etest.Birdhouse(t, test.args...))
+			e2etest.Contains(t, out, test.want)
+			for _, n := range e2etest.Noise {
+				if strings.Contains(e2etest.Said(out), n) {
 					t.Errorf("%q in:\n%s", n, out)
 				}
 			}
@@ -490,7 +428,7 @@ func TestBadCommandLine(t *testing.T) {
 // Without the programs of the machine that it needs, the command says which and
 // how to get them.
 func TestMissingPrograms(t *testing.T) {
-	dir := sample(t, "go/hello")
+	dir := e2etest.Sample(t, "go/hello")
 	for _, test := range []struct {
 		args []string
 		code int
@@ -500,20 +438,20 @@ func TestMissingPrograms(t *testing.T) {
 		{[]string{"build", "--load", dir}, 1, []string{"no docker command on PATH", "birdhouse run"}},
 		{[]string{"run", "kept"}, 125, []string{"neither runc nor crun is in PATH"}},
 	} {
-		cmd := birdhouse(t, test.args...)
+		cmd := e2etest.Birdhouse(t, test.args...)
 		cmd.Env = append(cmd.Env, "PATH="+t.TempDir())
-		contains(t, fails(t, test.code, cmd), test.want...)
+		e2etest.Contains(t, e2etest.Fails(t, test.code, cmd), test.want...)
 	}
 }
 
 // A file that is there stands for a build that has succeeded.
 func TestFailedBuildsLeaveNoFiles(t *testing.T) {
-	dir := sample(t, "go/hello")
-	write(t, filepath.Join(dir, "main.go"), "package main\n\nfunc main() { undefined() }\n")
+	dir := e2etest.Sample(t, "go/hello")
+	e2etest.Write(t, filepath.Join(dir, "main.go"), "package main\n\nfunc main() { undefined() }\n")
 	out := t.TempDir()
 	old := filepath.Join(out, "old.json")
-	write(t, old, "{}")
-	fails(t, 1, birdhouse(t, "build", "--metadata-file", old, "--iidfile", filepath.Join(out, "id"), "-o", "type=oci,dest="+filepath.Join(out, "image.tar"), "-o", "type=local,dest="+filepath.Join(out, "files"), dir))
+	e2etest.Write(t, old, "{}")
+	e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "--metadata-file", old, "--iidfile", filepath.Join(out, "id"), "-o", "type=oci,dest="+filepath.Join(out, "image.tar"), "-o", "type=local,dest="+filepath.Join(out, "files"), dir))
 	left, err := os.ReadDir(out)
 	if err != nil {
 		t.Fatal(err)
@@ -525,16 +463,16 @@ func TestFailedBuildsLeaveNoFiles(t *testing.T) {
 
 // What a tool says is shown, and where it was asked for.
 func TestCompileError(t *testing.T) {
-	dir := sample(t, "go/hello")
-	write(t, filepath.Join(dir, "main.go"), "package main\n\nfunc main() { undefined() }\n")
-	cmd := birdhouse(t, "build", "--progress=plain", dir)
+	dir := e2etest.Sample(t, "go/hello")
+	e2etest.Write(t, filepath.Join(dir, "main.go"), "package main\n\nfunc main() { undefined() }\n")
+	cmd := e2etest.Birdhouse(t, "build", "--progress=plain", dir)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err == nil {
 		t.Fatal("it was built")
 	}
-	contains(t, stderr.String(), "./main.go:3:15: undefined: undefined", "birdhouse.yaml:2:11: [build] go build . failed with exit code 1\n")
-	if got := said(stderr.String()); strings.Count(got, "language: go") != 1 {
+	e2etest.Contains(t, stderr.String(), "./main.go:3:15: undefined: undefined", "birdhouse.yaml:2:11: [build] go build . failed with exit code 1\n")
+	if got := e2etest.Said(stderr.String()); strings.Count(got, "language: go") != 1 {
 		t.Errorf("the descriptor is not shown once:\n%s", got)
 	}
 	if stdout.Len() > 0 {

@@ -24,83 +24,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
-
-// contents is what makes two images the same: configuration and layers. The
-// manifest's media types are the exporter's.
-type contents struct {
-	Config string
-	Layers []string
-}
-
-func pulled(t *testing.T, ref string) contents {
-	t.Helper()
-	return contentsOf(t, pull(t, ref))
-}
-
-func pull(t *testing.T, ref string) v1.Image {
-	t.Helper()
-	return pullFor(t, ref, "amd64")
-}
-
-func pullFor(t *testing.T, ref, arch string) v1.Image {
-	t.Helper()
-	r, err := name.ParseReference(ref, name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	img, err := remote.Image(r, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: arch}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return img
-}
-
-func contentsOf(t *testing.T, img v1.Image) contents {
-	t.Helper()
-	m, err := img.Manifest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := contents{Config: m.Config.Digest.String()}
-	for _, l := range m.Layers {
-		c.Layers = append(c.Layers, l.Digest.String())
-	}
-	return c
-}
-
-// syntax puts the frontend on a project's syntax line.
-func syntax(t *testing.T, dir, frontend string) {
-	t.Helper()
-	path := filepath.Join(dir, "birdhouse.yaml")
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(data), "\n")
-	write(t, path, "# syntax="+frontend+"\n"+rest)
-}
-
-func isCached(out, step string) bool {
-	id := ""
-	for _, line := range strings.Split(out, "\n") {
-		number, rest, ok := strings.Cut(line, " ")
-		if ok && strings.Contains(rest, step) {
-			id = number
-		}
-		if ok && number == id && strings.TrimSpace(rest) == "CACHED" {
-			return true
-		}
-	}
-	return false
-}
 
 // One descriptor, four clients, one image: byte for byte, from clean caches and
 // from different directories.
@@ -110,10 +40,10 @@ func TestClientsAgree(t *testing.T) {
 	frontend := harness.FrontendImage(t, daemon, registry)
 	mirror := "BIRDHOUSE_DEBIAN_MIRROR=" + harness.Mirror(t)
 	secrets := harness.Secrets(t)
-	images := map[string]contents{}
+	images := map[string]e2etest.Contents{}
 
 	t.Run("buildctl", func(t *testing.T) {
-		dir := sample(t, "go/hello")
+		dir := e2etest.Sample(t, "go/hello")
 		args := append([]string{
 			"build", "--frontend", "gateway.v0", "--opt", "source=" + frontend,
 			"--local", "context=" + dir, "--local", "dockerfile=" + dir,
@@ -121,29 +51,29 @@ func TestClientsAgree(t *testing.T) {
 			"--output", "type=image,name=" + registry + "/buildctl,push=true",
 		}, secrets...)
 		harness.Run(t, daemon.Buildctl(t, args...))
-		images["buildctl"] = pulled(t, registry+"/buildctl")
+		images["buildctl"] = e2etest.Pulled(t, registry+"/buildctl")
 		out := harness.Run(t, daemon.Buildctl(t, append(args, "--progress=plain", "--opt", "no-cache=smoke")...))
-		if !isCached(out, "[build] go build") || isCached(out, "[smoke] start the image") {
+		if !e2etest.IsCached(out, "[build] go build") || e2etest.IsCached(out, "[smoke] start the image") {
 			t.Errorf("the smoke check alone was to run again:\n%s", out)
 		}
 	})
 
 	t.Run("buildx", func(t *testing.T) {
-		dir := sample(t, "go/hello")
-		syntax(t, dir, frontend)
+		dir := e2etest.Sample(t, "go/hello")
+		e2etest.Syntax(t, dir, frontend)
 		buildx := daemon.Buildx(t)
 		args := func(more ...string) []string {
 			return slices.Concat([]string{"build", "--provenance=false", "--progress=plain", "--build-arg", mirror}, secrets, more)
 		}
 		out := harness.Run(t, buildx.Command(args("-f", filepath.Join(dir, "birdhouse.yaml"), "-t", registry+"/buildx", "--push", dir)...))
-		images["buildx"] = pulled(t, registry+"/buildx")
-		if !isCached(out, "[build] go build") {
+		images["buildx"] = e2etest.Pulled(t, registry+"/buildx")
+		if !e2etest.IsCached(out, "[build] go build") {
 			t.Errorf("the same project in another folder, through another client, was compiled again:\n%s", out)
 		}
 
 		out = harness.Run(t, buildx.Command(args("-f", filepath.Join(dir, "birdhouse.yaml"), "--no-cache-filter=build", "-t", registry+"/again", "--push", dir)...))
-		images["buildx without a cache for the build"] = pulled(t, registry+"/again")
-		if isCached(out, "[build] go build") || strings.Contains(out, "] install go") && !isCached(out, "] install go") {
+		images["buildx without a cache for the build"] = e2etest.Pulled(t, registry+"/again")
+		if e2etest.IsCached(out, "[build] go build") || strings.Contains(out, "] install go") && !e2etest.IsCached(out, "] install go") {
 			t.Errorf("the stage build alone was to run again:\n%s", out)
 		}
 
@@ -152,7 +82,7 @@ func TestClientsAgree(t *testing.T) {
 			t.Fatal(err)
 		}
 		harness.Run(t, buildx.Command(args("-t", registry+"/dockerfile", "--push", dir)...))
-		images["dockerfile"] = pulled(t, registry+"/dockerfile")
+		images["dockerfile"] = e2etest.Pulled(t, registry+"/dockerfile")
 
 		t.Run("check and call", func(t *testing.T) {
 			if out := harness.Run(t, buildx.Command("build", "--check", dir)); !strings.Contains(out, "no warnings found") {
@@ -164,7 +94,7 @@ func TestClientsAgree(t *testing.T) {
 			if out := harness.Run(t, buildx.Command("build", "--call=outline", dir)); !strings.Contains(out, "a go program on static:13") {
 				t.Errorf("--call=outline: %s", out)
 			}
-			write(t, filepath.Join(dir, "Dockerfile"), "# syntax="+frontend+"\nlanguage: go\nversoin: 1.26\n")
+			e2etest.Write(t, filepath.Join(dir, "Dockerfile"), "# syntax="+frontend+"\nlanguage: go\nversoin: 1.26\n")
 			out := harness.RunFails(t, buildx.Command("build", "--check", dir))
 			for _, want := range []string{`unknown key "versoin"`, `did you mean "version"?`, "Dockerfile:3"} {
 				if !strings.Contains(out, want) {
@@ -175,18 +105,18 @@ func TestClientsAgree(t *testing.T) {
 	})
 
 	t.Run("birdhouse", func(t *testing.T) {
-		dir := sample(t, "go/hello")
+		dir := e2etest.Sample(t, "go/hello")
 		root := t.TempDir() // a clean cache
-		harness.Run(t, birdhouseIn(t, root, "build", "-t", registry+"/birdhouse", "--push", "--progress=plain", dir))
-		images["birdhouse"] = pulled(t, registry+"/birdhouse")
+		harness.Run(t, e2etest.BirdhouseIn(t, root, "build", "-t", registry+"/birdhouse", "--push", "--progress=plain", dir))
+		images["birdhouse"] = e2etest.Pulled(t, registry+"/birdhouse")
 	})
 
 	t.Run("birdhouse with a remote BuildKit", func(t *testing.T) {
-		dir := sample(t, "go/hello")
-		cmd := birdhouse(t, "build", "--addr", daemon.Address, "-t", registry+"/remote", "--push", "--progress=plain", dir)
+		dir := e2etest.Sample(t, "go/hello")
+		cmd := e2etest.Birdhouse(t, "build", "--addr", daemon.Address, "-t", registry+"/remote", "--push", "--progress=plain", dir)
 		out := harness.Run(t, cmd)
-		images["remote"] = pulled(t, registry+"/remote")
-		if !isCached(out, "[build] go build") {
+		images["remote"] = e2etest.Pulled(t, registry+"/remote")
+		if !e2etest.IsCached(out, "[build] go build") {
 			t.Errorf("what docker built is not in the cache for birdhouse:\n%s", out)
 		}
 	})
@@ -207,8 +137,8 @@ func TestPlatformsThroughClients(t *testing.T) {
 	mirror := "BIRDHOUSE_DEBIAN_MIRROR=" + harness.Mirror(t)
 	secrets := harness.Secrets(t)
 	const both = "linux/amd64,linux/arm64"
-	dir := sample(t, "go/hello")
-	syntax(t, dir, frontend)
+	dir := e2etest.Sample(t, "go/hello")
+	e2etest.Syntax(t, dir, frontend)
 
 	harness.Run(t, daemon.Buildctl(t, append([]string{
 		"build", "--frontend", "gateway.v0", "--opt", "source=" + frontend,
@@ -220,9 +150,9 @@ func TestPlatformsThroughClients(t *testing.T) {
 		"-f", filepath.Join(dir, "birdhouse.yaml"), "-t", registry + "/buildx", "--push", dir}, secrets)...))
 	for name, addr := range map[string][]string{"birdhouse": nil, "remote": {"--addr", daemon.Address}} {
 		ref := registry + "/" + name
-		out, _ := output(t, birdhouse(t, slices.Concat([]string{"build", "--platform", both, "-t", ref, "--push", dir}, addr)...))
+		out, _ := output(t, e2etest.Birdhouse(t, slices.Concat([]string{"build", "--platform", both, "-t", ref, "--push", dir}, addr)...))
 		for _, arch := range []string{"amd64", "arm64"} {
-			img := pullFor(t, ref, arch)
+			img := e2etest.PullFor(t, ref, arch)
 			hash, err := img.Digest()
 			if err != nil {
 				t.Fatal(err)
@@ -231,20 +161,20 @@ func TestPlatformsThroughClients(t *testing.T) {
 				t.Errorf("%s: the report lacks %s:\n%s", name, arch, out)
 			}
 		}
-		contains(t, out, "\npushed "+ref+"  sha256:")
+		e2etest.Contains(t, out, "\npushed "+ref+"  sha256:")
 	}
-	harness.Run(t, birdhouse(t, "build", "--platform", "linux/arm64", "-t", registry+"/one", "--push", dir))
+	harness.Run(t, e2etest.Birdhouse(t, "build", "--platform", "linux/arm64", "-t", registry+"/one", "--push", dir))
 
 	for _, arch := range []string{"amd64", "arm64"} {
-		want := contentsOf(t, pullFor(t, registry+"/buildctl", arch))
+		want := e2etest.ContentsOf(t, e2etest.PullFor(t, registry+"/buildctl", arch))
 		for _, client := range []string{"buildx", "birdhouse", "remote"} {
-			if diff := cmp.Diff(want, contentsOf(t, pullFor(t, registry+"/"+client, arch))); diff != "" {
+			if diff := cmp.Diff(want, e2etest.ContentsOf(t, e2etest.PullFor(t, registry+"/"+client, arch))); diff != "" {
 				t.Errorf("the image for %s that %s built is another than buildctl's:\n%s", arch, client, diff)
 			}
 		}
-		checkGoProgram(t, content(t, pullFor(t, registry+"/buildctl", arch), "app/hello"), arch, goVersion(t, ""), false, nil)
+		e2etest.CheckGoProgram(t, e2etest.Content(t, e2etest.PullFor(t, registry+"/buildctl", arch), "app/hello"), arch, e2etest.GoVersion(t, ""), false, nil)
 	}
-	if diff := cmp.Diff(contentsOf(t, pullFor(t, registry+"/one", "arm64")), contentsOf(t, pullFor(t, registry+"/birdhouse", "arm64"))); diff != "" {
+	if diff := cmp.Diff(e2etest.ContentsOf(t, e2etest.PullFor(t, registry+"/one", "arm64")), e2etest.ContentsOf(t, e2etest.PullFor(t, registry+"/birdhouse", "arm64"))); diff != "" {
 		t.Errorf("built for one platform the image is another:\n%s", diff)
 	}
 }
@@ -300,11 +230,11 @@ func TestContextsFromElsewhere(t *testing.T) {
 	frontend := harness.FrontendImage(t, daemon, registry)
 	mirror := "BIRDHOUSE_DEBIAN_MIRROR=" + harness.Mirror(t)
 	secrets := harness.Secrets(t)
-	dir := sample(t, "go/embed")
-	syntax(t, dir, frontend)
+	dir := e2etest.Sample(t, "go/embed")
+	e2etest.Syntax(t, dir, frontend)
 	// Of no part of the image, as the ignore file says, which is the project's own.
-	write(t, filepath.Join(dir, ".dockerignore"), "pages/draft*\n")
-	write(t, filepath.Join(dir, "pages", "draft.html"), "not for everybody")
+	e2etest.Write(t, filepath.Join(dir, ".dockerignore"), "pages/draft*\n")
+	e2etest.Write(t, filepath.Join(dir, "pages", "draft.html"), "not for everybody")
 	repository, commit := gitOverHTTP(t, dir)
 	archive := archived(t, dir)
 	files := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -319,14 +249,14 @@ func TestContextsFromElsewhere(t *testing.T) {
 	}))
 	defer files.Close()
 
-	images := map[string]contents{}
+	images := map[string]e2etest.Contents{}
 	build := func(name, context string, stdin []byte, flags ...string) {
 		t.Helper()
 		ref := registry + "/" + name
-		cmd := birdhouse(t, slices.Concat([]string{"build", "-t", ref, "--push", "--progress=plain"}, flags, []string{context})...)
+		cmd := e2etest.Birdhouse(t, slices.Concat([]string{"build", "-t", ref, "--push", "--progress=plain"}, flags, []string{context})...)
 		cmd.Stdin = bytes.NewReader(stdin)
 		harness.Run(t, cmd)
-		images[name] = pulled(t, ref)
+		images[name] = e2etest.Pulled(t, ref)
 	}
 	build("folder", dir, nil)
 	build("branch", repository+"#main:app", nil)
@@ -342,7 +272,7 @@ func TestContextsFromElsewhere(t *testing.T) {
 			"build", "--frontend", "gateway.v0", "--opt", "source=" + frontend, "--opt", "context=" + context,
 			"--opt", "build-arg:" + mirror, "--output", "type=image,name=" + registry + "/" + name + ",push=true",
 		}, secrets...)...))
-		images[name] = pulled(t, registry+"/"+name)
+		images[name] = e2etest.Pulled(t, registry+"/"+name)
 	}
 	buildx := daemon.Buildx(t)
 	for name, context := range map[string]string{"buildx-git": repository + "#main:app", "buildx-stdin": "-"} {
@@ -350,7 +280,7 @@ func TestContextsFromElsewhere(t *testing.T) {
 			"-f", "birdhouse.yaml", "-t", registry + "/" + name, "--push", context}, secrets)...)
 		cmd.Stdin = bytes.NewReader(archive)
 		harness.Run(t, cmd)
-		images[name] = pulled(t, registry+"/"+name)
+		images[name] = e2etest.Pulled(t, registry+"/"+name)
 	}
 	for name, got := range images {
 		if diff := cmp.Diff(images["folder"], got); diff != "" {
@@ -369,10 +299,10 @@ func TestContextsFromElsewhere(t *testing.T) {
 		{files.URL + "/none.tar.gz", []string{"none.tar.gz", "404"}},
 		{files.URL + "/birdhouse.yaml", []string{"there is no go.mod in the build context"}},
 	} {
-		out := fails(t, 1, birdhouse(t, "build", "-t", "never", "--progress=plain", test.context))
-		contains(t, out, test.want...)
-		for _, n := range noise {
-			if strings.Contains(said(out), n) {
+		out := e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", test.context))
+		e2etest.Contains(t, out, test.want...)
+		for _, n := range e2etest.Noise {
+			if strings.Contains(e2etest.Said(out), n) {
 				t.Errorf("%s: %q in:\n%s", test.context, n, out)
 			}
 		}
@@ -386,8 +316,8 @@ func TestDockerEngine(t *testing.T) {
 	daemon := harness.SharedBuildkitd(t)
 	frontend := harness.FrontendImage(t, daemon, registry)
 	docker := harness.DockerEngine(t).Client(t)
-	dir := sample(t, "go/hello")
-	syntax(t, dir, frontend)
+	dir := e2etest.Sample(t, "go/hello")
+	e2etest.Syntax(t, dir, frontend)
 	args := slices.Concat([]string{
 		"buildx", "build", "--network=host", "--progress=plain",
 		"--build-arg", "BIRDHOUSE_DEBIAN_MIRROR=" + harness.Mirror(t),
@@ -397,15 +327,15 @@ func TestDockerEngine(t *testing.T) {
 	if strings.Contains(out, "merging") {
 		t.Errorf("this engine has MergeOp, so the test shows nothing:\n%s", out)
 	}
-	port := freePort(t)
-	s := serve(t, port, docker("run", "--rm", "--network=host", "--read-only", "-e", "PORT="+strconv.Itoa(port), "hello"))
-	if got := s.get(t, "/"); got != "hello" {
+	port := e2etest.FreePort(t)
+	s := e2etest.Serve(t, port, docker("run", "--rm", "--network=host", "--read-only", "-e", "PORT="+strconv.Itoa(port), "hello"))
+	if got := s.Get(t, "/"); got != "hello" {
 		t.Errorf("the program answers %q", got)
 	}
-	if got := s.get(t, "/tz"); !strings.HasPrefix(got, "1970-01-01T1") {
+	if got := s.Get(t, "/tz"); !strings.HasPrefix(got, "1970-01-01T1") {
 		t.Errorf("a time in Auckland: %q", got)
 	}
-	if d := s.stop(t); d > 5*time.Second {
+	if d := s.Stop(t); d > 5*time.Second {
 		t.Errorf("SIGTERM took %s", d)
 	}
 
@@ -431,8 +361,8 @@ func TestDockerEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	harness.Run(t, birdhouse(t, "build", "-t", registry+"/merged", "--push", "--progress=plain", dir))
-	if diff := cmp.Diff(filesOf(t, pull(t, registry+"/merged")), filesOf(t, copied)); diff != "" {
+	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", registry+"/merged", "--push", "--progress=plain", dir))
+	if diff := cmp.Diff(filesOf(t, e2etest.Pull(t, registry+"/merged")), filesOf(t, copied)); diff != "" {
 		t.Errorf("the engine's files differ from those of a server with MergeOp:\n%s", diff)
 	}
 }

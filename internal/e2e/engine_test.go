@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/moby/sys/mountinfo"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
@@ -117,9 +118,9 @@ func hanging(t *testing.T) (dir, program string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "hanging")
 	program = fmt.Sprintf("hang%d", time.Now().UnixNano())
-	write(t, filepath.Join(dir, "go.mod"), "module example.test/"+program+"\n\ngo 1.26\n")
-	write(t, filepath.Join(dir, "main.go"), "package main\n\nimport \"time\"\n\nfunc main() { time.Sleep(time.Hour) }\n")
-	write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\nsmoke: {port: 8080, timeout: 1h}\n")
+	e2etest.Write(t, filepath.Join(dir, "go.mod"), "module example.test/"+program+"\n\ngo 1.26\n")
+	e2etest.Write(t, filepath.Join(dir, "main.go"), "package main\n\nimport \"time\"\n\nfunc main() { time.Sleep(time.Hour) }\n")
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\nsmoke: {port: 8080, timeout: 1h}\n")
 	return dir, program
 }
 
@@ -215,17 +216,17 @@ func stalling(t *testing.T, matches func(*http.Request) bool) (addr string, aske
 // Ctrl-C ends a build at any moment, soon, with 130, and leaves nothing behind.
 func TestInterrupt(t *testing.T) {
 	root := harness.SharedRoot(t)
-	good := sample(t, "go/hello")
+	good := e2etest.Sample(t, "go/hello")
 	works := func(t *testing.T) {
 		t.Helper()
-		harness.Run(t, birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
+		harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
 	}
 	works(t)
 	before := inStore(t, root)
 
 	t.Run("at the start", func(t *testing.T) {
 		for _, ms := range []int{30, 60, 100, 150} {
-			j := begin(t, birdhouse(t, "build", "-t", "kept", good)) // it may be done by then
+			j := begin(t, e2etest.Birdhouse(t, "build", "-t", "kept", good)) // it may be done by then
 			time.Sleep(time.Duration(ms) * time.Millisecond)
 			if err := syscall.Kill(-j.cmd.Process.Pid, syscall.SIGINT); err != nil && !errors.Is(err, syscall.ESRCH) {
 				t.Fatal(err)
@@ -246,23 +247,23 @@ func TestInterrupt(t *testing.T) {
 	}{{"while a step runs", syscall.SIGINT, 130}, {"a step, by SIGTERM", syscall.SIGTERM, 143}} {
 		t.Run(test.name, func(t *testing.T) {
 			dir, program := hanging(t)
-			first := begin(t, birdhouse(t, "build", "-t", "never", "--progress=plain", dir))
+			first := begin(t, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", dir))
 			first.until(t, program+" runs", func() bool { return runs(t, program) })
 
 			// Another build waits, says so, and can be interrupted.
-			second := begin(t, birdhouse(t, "build", "-t", "never", "--progress=plain", good))
+			second := begin(t, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", good))
 			second.says(t, fmt.Sprintf("another birdhouse (pid %d) is using %s; waiting", first.cmd.Process.Pid, root))
 			second.signal(t, test.signal)
 			second.ends(t, test.code)
 			// A third waits until it is its turn.
-			third := begin(t, birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
+			third := begin(t, e2etest.Birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
 			third.says(t, "; waiting")
 
 			first.signal(t, test.signal)
 			first.ends(t, test.code)
-			contains(t, first.output(), "birdhouse: interrupted\n")
-			for _, n := range noise {
-				if strings.Contains(said(first.output()), n) {
+			e2etest.Contains(t, first.output(), "birdhouse: interrupted\n")
+			for _, n := range e2etest.Noise {
+				if strings.Contains(e2etest.Said(first.output()), n) {
 					t.Errorf("%q in:\n%s", n, first.output())
 				}
 			}
@@ -273,7 +274,7 @@ func TestInterrupt(t *testing.T) {
 
 	t.Run("while it is pushed", func(t *testing.T) {
 		addr, asked := stalling(t, func(r *http.Request) bool { return r.Method == http.MethodPost })
-		j := begin(t, birdhouse(t, "build", "-t", addr+"/app", "--push", "--progress=plain", good))
+		j := begin(t, e2etest.Birdhouse(t, "build", "-t", addr+"/app", "--push", "--progress=plain", good))
 		j.until(t, "it pushes", asked)
 		j.signal(t, syscall.SIGINT)
 		j.ends(t, 130)
@@ -290,7 +291,7 @@ func TestInterrupt(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer reader.Close()
-		j := begin(t, birdhouse(t, "build", "-o", "type=oci,dest="+pipe, "--progress=plain", good))
+		j := begin(t, e2etest.Birdhouse(t, "build", "-o", "type=oci,dest="+pipe, "--progress=plain", good))
 		j.says(t, "sending tarball")
 		j.signal(t, syscall.SIGINT)
 		j.ends(t, 130)
@@ -300,20 +301,20 @@ func TestInterrupt(t *testing.T) {
 	if diff := cmp.Diff(before, inStore(t, root)); diff != "" {
 		t.Errorf("interrupted builds have changed the store:\n%s", diff)
 	}
-	fails(t, 1, birdhouse(t, "inspect", "never"))
+	e2etest.Fails(t, 1, e2etest.Birdhouse(t, "inspect", "never"))
 	works(t)
 }
 
 // A build that was killed, which could clean up nothing, leaves work for the next.
 func TestKilled(t *testing.T) {
 	root := harness.SharedRoot(t)
-	good := sample(t, "go/hello")
-	harness.Run(t, birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
+	good := e2etest.Sample(t, "go/hello")
+	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
 	want := digest(t, root, "kept")
 
 	t.Run("while a step runs", func(t *testing.T) {
 		dir, program := hanging(t)
-		j := begin(t, birdhouse(t, "build", "-t", "never", dir))
+		j := begin(t, e2etest.Birdhouse(t, "build", "-t", "never", dir))
 		j.until(t, program+" runs", func() bool { return runs(t, program) })
 		if err := j.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
@@ -322,24 +323,24 @@ func TestKilled(t *testing.T) {
 		if len(leftovers(t, root)) == 0 {
 			t.Fatal("a killed build leaves nothing: the test looks for the wrong thing")
 		}
-		harness.Run(t, birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
+		harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
 		nothingLeft(t, root, program)
 	})
 
 	t.Run("while it is stored", func(t *testing.T) {
-		dir := sample(t, "go/hello")
+		dir := e2etest.Sample(t, "go/hello")
 		bigFile(t, dir, 96)
-		j := begin(t, birdhouse(t, "build", "-t", "never", "--progress=plain", dir))
+		j := begin(t, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", dir))
 		j.says(t, "exporting layers")
 		if err := j.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		<-j.done
-		fails(t, 1, birdhouse(t, "inspect", "never"))
-		harness.Run(t, birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
+		e2etest.Fails(t, 1, e2etest.Birdhouse(t, "inspect", "never"))
+		harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
 		// The one that was killed, once more.
-		harness.Run(t, birdhouse(t, "build", "-t", "again", "--progress=plain", dir))
-		harness.Run(t, birdhouse(t, "inspect", "again"))
+		harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "again", "--progress=plain", dir))
+		harness.Run(t, e2etest.Birdhouse(t, "inspect", "again"))
 		nothingLeft(t, root, "")
 	})
 
@@ -359,15 +360,15 @@ func bigFile(t *testing.T, dir string, megabytes int64) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\ncopy: [big:/big]\n")
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\ncopy: [big:/big]\n")
 }
 
 // Two builds on one root take turns and both succeed.
 func TestTwoBuildsAtOnce(t *testing.T) {
-	a, b := sample(t, "go/hello"), sample(t, "go/hello")
-	write(t, filepath.Join(b, "birdhouse.yaml"), "language: go\nlabels: {which: b}\n")
-	first := begin(t, birdhouse(t, "build", "-t", "first", "--progress=plain", a))
-	second := begin(t, birdhouse(t, "build", "-t", "second", "--progress=plain", b))
+	a, b := e2etest.Sample(t, "go/hello"), e2etest.Sample(t, "go/hello")
+	e2etest.Write(t, filepath.Join(b, "birdhouse.yaml"), "language: go\nlabels: {which: b}\n")
+	first := begin(t, e2etest.Birdhouse(t, "build", "-t", "first", "--progress=plain", a))
+	second := begin(t, e2etest.Birdhouse(t, "build", "-t", "second", "--progress=plain", b))
 	for _, j := range []*job{first, second} {
 		if err := <-j.done; err != nil {
 			t.Errorf("%v\n%s", err, j.output())
@@ -382,7 +383,7 @@ func TestTwoBuildsAtOnce(t *testing.T) {
 // copied is a copy of the shared state directory.
 func copied(t *testing.T, to string) {
 	t.Helper()
-	harness.Run(t, birdhouse(t, "build", "-t", "kept", "--progress=plain", sample(t, "go/hello")))
+	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "kept", "--progress=plain", e2etest.Sample(t, "go/hello")))
 	harness.Run(t, exec.Command("cp", "-a", harness.SharedRoot(t)+"/.", to))
 }
 
@@ -414,15 +415,15 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	dir := sample(t, "go/hello")
+	dir := e2etest.Sample(t, "go/hello")
 	bigFile(t, dir, 64)
 	for _, room := range []int64{40 << 20, 150 << 20} { // too little for the cache; for the image as well
 		remount(used + room)
 		// A cache within its limit: one that is beyond it makes room of its own.
-		out := fails(t, 1, birdhouseIn(t, root, "build", "-t", "kept", "--progress=plain", "--cache-size", fmt.Sprint(8<<30), dir))
-		contains(t, said(out), "no space left on device", root)
-		for _, n := range noise {
-			if strings.Contains(said(out), n) {
+		out := e2etest.Fails(t, 1, e2etest.BirdhouseIn(t, root, "build", "-t", "kept", "--progress=plain", "--cache-size", fmt.Sprint(8<<30), dir))
+		e2etest.Contains(t, e2etest.Said(out), "no space left on device", root)
+		for _, n := range e2etest.Noise {
+			if strings.Contains(e2etest.Said(out), n) {
 				t.Errorf("%q in:\n%s", n, out)
 			}
 		}
@@ -431,8 +432,8 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 	remount(used + 1<<30)
-	harness.Run(t, birdhouseIn(t, root, "build", "-t", "kept", "--progress=plain", dir))
-	harness.Run(t, birdhouseIn(t, root, "inspect", "kept"))
+	harness.Run(t, e2etest.BirdhouseIn(t, root, "build", "-t", "kept", "--progress=plain", dir))
+	harness.Run(t, e2etest.BirdhouseIn(t, root, "inspect", "kept"))
 	nothingLeft(t, root, "")
 }
 
@@ -443,7 +444,7 @@ func TestDamagedState(t *testing.T) {
 		t.Fatal(err)
 	}
 	copied(t, root)
-	dir := sample(t, "go/hello")
+	dir := e2etest.Sample(t, "go/hello")
 
 	blobs, err := filepath.Glob(filepath.Join(root, "images/blobs/sha256/*"))
 	if err != nil || len(blobs) == 0 {
@@ -454,20 +455,20 @@ func TestDamagedState(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	contains(t, fails(t, 1, birdhouseIn(t, root, "inspect", "kept")), "the image store is damaged: ", "remove it, and build or pull the image again")
-	harness.Run(t, birdhouseIn(t, root, "build", "-t", "kept", "--progress=plain", dir))
-	harness.Run(t, birdhouseIn(t, root, "inspect", "kept"))
+	e2etest.Contains(t, e2etest.Fails(t, 1, e2etest.BirdhouseIn(t, root, "inspect", "kept")), "the image store is damaged: ", "remove it, and build or pull the image again")
+	harness.Run(t, e2etest.BirdhouseIn(t, root, "build", "-t", "kept", "--progress=plain", dir))
+	harness.Run(t, e2etest.BirdhouseIn(t, root, "inspect", "kept"))
 
 	index := filepath.Join(root, "images/index.json")
 	if err := os.Truncate(index, 20); err != nil {
 		t.Fatal(err)
 	}
-	contains(t, fails(t, 1, birdhouseIn(t, root, "build", dir)), index+" is damaged: ", "remove it")
+	e2etest.Contains(t, e2etest.Fails(t, 1, e2etest.BirdhouseIn(t, root, "build", dir)), index+" is damaged: ", "remove it")
 	if err := os.Remove(index); err != nil {
 		t.Fatal(err)
 	}
-	harness.Run(t, birdhouseIn(t, root, "build", "-t", "kept", "--progress=plain", dir))
-	harness.Run(t, birdhouseIn(t, root, "inspect", "kept"))
+	harness.Run(t, e2etest.BirdhouseIn(t, root, "build", "-t", "kept", "--progress=plain", dir))
+	harness.Run(t, e2etest.BirdhouseIn(t, root, "inspect", "kept"))
 
 	databases, err := filepath.Glob(filepath.Join(root, "buildkit/*/metadata_v2.db"))
 	if err != nil || len(databases) != 1 {
@@ -477,8 +478,8 @@ func TestDamagedState(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Everything would be built again: a mirror that is not there ends it soon.
-	closed := fmt.Sprintf("http://127.0.0.1:%d/debian", freePort(t))
-	out := fails(t, 1, birdhouseIn(t, root, "build", "--progress=plain", "--build-arg", "BIRDHOUSE_DEBIAN_MIRROR="+closed, dir))
-	contains(t, out, "the build cache in "+filepath.Dir(databases[0])+" is damaged", "starting with an empty one", "connection refused")
+	closed := fmt.Sprintf("http://127.0.0.1:%d/debian", e2etest.FreePort(t))
+	out := e2etest.Fails(t, 1, e2etest.BirdhouseIn(t, root, "build", "--progress=plain", "--build-arg", "BIRDHOUSE_DEBIAN_MIRROR="+closed, dir))
+	e2etest.Contains(t, out, "the build cache in "+filepath.Dir(databases[0])+" is damaged", "starting with an empty one", "connection refused")
 	nothingLeft(t, root, "")
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
@@ -35,21 +36,21 @@ func output(t *testing.T, cmd *exec.Cmd) (stdout, stderr string) {
 
 // From a program with no descriptor to a running image.
 func TestFirstSteps(t *testing.T) {
-	dir := sample(t, "go/hello")
+	dir := e2etest.Sample(t, "go/hello")
 	for _, name := range []string{"birdhouse.yaml", "plan.json", "graph.txt"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	in := func(args ...string) *exec.Cmd {
-		cmd := birdhouse(t, args...)
+		cmd := e2etest.Birdhouse(t, args...)
 		cmd.Dir = dir
 		return cmd
 	}
-	contains(t, fails(t, 1, in("build")), "birdhouse init writes one")
+	e2etest.Contains(t, e2etest.Fails(t, 1, in("build")), "birdhouse init writes one")
 
 	out, _ := output(t, in("init"))
-	contains(t, out, "birdhouse.yaml written, from go.mod:", "Next: birdhouse plan ., birdhouse build .")
+	e2etest.Contains(t, out, "birdhouse.yaml written, from go.mod:", "Next: birdhouse plan ., birdhouse build .")
 	text, err := os.ReadFile(filepath.Join(dir, "birdhouse.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -57,11 +58,11 @@ func TestFirstSteps(t *testing.T) {
 	if !regexp.MustCompile(`^# syntax=\S+\n# yaml-language-server: \$schema=\S+\n\nlanguage: go\n$`).Match(text) {
 		t.Errorf("init has written\n%s", text)
 	}
-	contains(t, fails(t, 1, in("init")), "birdhouse.yaml is there already; --force replaces it")
+	e2etest.Contains(t, e2etest.Fails(t, 1, in("init")), "birdhouse.yaml is there already; --force replaces it")
 	output(t, in("init", "--force"))
 
 	out, _ = output(t, in("plan"))
-	contains(t, out, "language ", "birdhouse.yaml:4", "the main package in the project's folder", "go build .")
+	e2etest.Contains(t, out, "language ", "birdhouse.yaml:4", "the main package in the project's folder", "go build .")
 	out, _ = output(t, in("plan", "--format=json"))
 	var plan struct{ Language string }
 	if err := json.Unmarshal([]byte(out), &plan); err != nil || plan.Language != "go" {
@@ -75,13 +76,13 @@ func TestFirstSteps(t *testing.T) {
 	if !regexp.MustCompile(`^hello  linux/\w+  sha256:[0-9a-f]{64}\n\n  layer +changes +size +what\n  static +rarely .*\n  application +always .*/app/hello  go1\.\S+, static, stripped\n  total +\d\.\d\d MB  2 layers.* \d+\.\d s\n$`).MatchString(out) {
 		t.Errorf("the report is\n%s", out)
 	}
-	if got := start(t, "hello").get(t, "/"); got != "hello" {
+	if got := e2etest.Start(t, "hello").Get(t, "/"); got != "hello" {
 		t.Errorf("the program answers %q", got)
 	}
 }
 
 func TestSchemaIsTheCommittedOne(t *testing.T) {
-	out, _ := output(t, birdhouse(t, "schema"))
+	out, _ := output(t, e2etest.Birdhouse(t, "schema"))
 	want, err := os.ReadFile(filepath.Join(harness.Root(t), "docs/schema.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -93,23 +94,23 @@ func TestSchemaIsTheCommittedOne(t *testing.T) {
 
 // What is on standard output and what on standard error, by --progress.
 func TestProgress(t *testing.T) {
-	dir := sample(t, "go/hello")
+	dir := e2etest.Sample(t, "go/hello")
 	root := harness.SharedRoot(t)
-	harness.Run(t, birdhouse(t, "build", "-t", "p", dir))
+	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "p", dir))
 	want := digest(t, root, "p")
 
-	out, errs := output(t, birdhouse(t, "build", "-t", "p", "--progress=plain", dir))
-	contains(t, errs, "[build] go build .", "CACHED")
-	contains(t, out, "p  linux/", want)
+	out, errs := output(t, e2etest.Birdhouse(t, "build", "-t", "p", "--progress=plain", dir))
+	e2etest.Contains(t, errs, "[build] go build .", "CACHED")
+	e2etest.Contains(t, out, "p  linux/", want)
 
 	for _, quiet := range []string{"--quiet", "--progress=quiet"} {
-		out, errs = output(t, birdhouse(t, "build", "-t", "p", quiet, dir))
+		out, errs = output(t, e2etest.Birdhouse(t, "build", "-t", "p", quiet, dir))
 		if out != want+"\n" || errs != "" {
 			t.Errorf("%s: %q, %q; want only the digest %s", quiet, out, errs, want)
 		}
 	}
 
-	out, errs = output(t, birdhouse(t, "build", "-t", "p", "--progress=rawjson", dir))
+	out, errs = output(t, e2etest.Birdhouse(t, "build", "-t", "p", "--progress=rawjson", dir))
 	lines := 0
 	for s := bufio.NewScanner(strings.NewReader(errs)); s.Scan(); lines++ {
 		if !json.Valid(s.Bytes()) {
@@ -127,8 +128,8 @@ func TestProgress(t *testing.T) {
 		t.Errorf("the report is %s, %v", out, err)
 	}
 
-	write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\nversoin: 1\n")
-	cmd := birdhouse(t, "build", "--progress=rawjson", dir)
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\nversoin: 1\n")
+	cmd := e2etest.Birdhouse(t, "build", "--progress=rawjson", dir)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 1 {
@@ -140,9 +141,9 @@ func TestProgress(t *testing.T) {
 			t.Errorf("no JSON: %s", last)
 		}
 	}
-	contains(t, last, `"problems":[`, `"line":2`, `unknown key \"versoin\"`)
+	e2etest.Contains(t, last, `"problems":[`, `"line":2`, `unknown key \"versoin\"`)
 
-	cmd = birdhouse(t, "build", "--quiet", dir)
+	cmd = e2etest.Birdhouse(t, "build", "--quiet", dir)
 	stdout.Reset()
 	stderr.Reset()
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -156,15 +157,15 @@ func TestProgress(t *testing.T) {
 
 // The outputs of docker buildx build.
 func TestOutputs(t *testing.T) {
-	dir, out := sample(t, "go/hello"), t.TempDir()
+	dir, out := e2etest.Sample(t, "go/hello"), t.TempDir()
 	path := func(name string) string { return filepath.Join(out, name) }
 	built := func(args ...string) string {
 		t.Helper()
-		text, _ := output(t, birdhouse(t, append(append([]string{"build", "-t", "o", "--label", "a=b"}, args...), dir)...))
+		text, _ := output(t, e2etest.Birdhouse(t, append(append([]string{"build", "-t", "o", "--label", "a=b"}, args...), dir)...))
 		return text
 	}
 
-	contains(t, built("-o", path("files")), "written to "+path("files"))
+	e2etest.Contains(t, built("-o", path("files")), "written to "+path("files"))
 	program, err := os.Stat(path("files/app/hello"))
 	if err != nil || program.Mode().Perm() != 0o555 {
 		t.Errorf("the program is %v, %v", program, err)
@@ -229,48 +230,48 @@ func TestOutputs(t *testing.T) {
 	}
 
 	// To standard output, and the report beside it.
-	cmd := birdhouse(t, "build", "-o", "-", dir)
+	cmd := e2etest.Birdhouse(t, "build", "-o", "-", dir)
 	archive, errs := output(t, cmd)
 	if _, err := tar.NewReader(strings.NewReader(archive)).Next(); err != nil {
 		t.Errorf("no archive on standard output: %v", err)
 	}
-	contains(t, errs, "[build] go build .")
+	e2etest.Contains(t, errs, "[build] go build .")
 }
 
 // Pushed, and started from the registry on a machine that has nothing.
 func TestPushAndRun(t *testing.T) {
 	registry := harness.Registry(t)
-	dir := sample(t, "go/hello")
+	dir := e2etest.Sample(t, "go/hello")
 	ref := strings.Replace(registry, "127.0.0.1", "localhost", 1) + "/team/hello:1"
-	out, _ := output(t, birdhouse(t, "build", "-t", ref, "-t", ref+".2", "--push", dir))
-	contains(t, out, "pushed "+ref, "sha256:")
-	if diff := cmp.Diff(pulled(t, ref), pulled(t, ref+".2")); diff != "" {
+	out, _ := output(t, e2etest.Birdhouse(t, "build", "-t", ref, "-t", ref+".2", "--push", dir))
+	e2etest.Contains(t, out, "pushed "+ref, "sha256:")
+	if diff := cmp.Diff(e2etest.Pulled(t, ref), e2etest.Pulled(t, ref+".2")); diff != "" {
 		t.Errorf("the second name is another image:\n%s", diff)
 	}
-	fails(t, 1, birdhouse(t, "inspect", "team/hello:1")) // pushed alone
+	e2etest.Fails(t, 1, e2etest.Birdhouse(t, "inspect", "team/hello:1")) // pushed alone
 	root := t.TempDir()
-	port := freePort(t)
-	s := serve(t, port, birdhouseIn(t, root, "run", "-e", fmt.Sprintf("PORT=%d", port), ref))
-	if got := s.get(t, "/"); got != "hello" {
+	port := e2etest.FreePort(t)
+	s := e2etest.Serve(t, port, e2etest.BirdhouseIn(t, root, "run", "-e", fmt.Sprintf("PORT=%d", port), ref))
+	if got := s.Get(t, "/"); got != "hello" {
 		t.Errorf("the program answers %q", got)
 	}
-	s.stop(t)
-	contains(t, harness.Run(t, birdhouseIn(t, root, "inspect", ref)), "no waste, no findings")
+	s.Stop(t)
+	e2etest.Contains(t, harness.Run(t, e2etest.BirdhouseIn(t, root, "inspect", ref)), "no waste, no findings")
 }
 
 // A machine with no cache of its own builds nothing that is in the one it imports.
 func TestImportedCache(t *testing.T) {
-	dir, cache := sample(t, "go/deps"), t.TempDir()
-	harness.Run(t, birdhouse(t, "build", "-t", "deps", "--cache-to", "type=local,dest="+cache+",mode=max", "--progress=plain", dir))
+	dir, cache := e2etest.Sample(t, "go/deps"), t.TempDir()
+	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "deps", "--cache-to", "type=local,dest="+cache+",mode=max", "--progress=plain", dir))
 	root := t.TempDir()
 	none := filepath.Join(t.TempDir(), "none")
-	out := harness.Run(t, birdhouseIn(t, root, "build", "-t", "deps", "--cache-from", "type=local,src="+none, "--cache-from", "type=local,src="+cache, "--progress=plain", dir))
+	out := harness.Run(t, e2etest.BirdhouseIn(t, root, "build", "-t", "deps", "--cache-from", "type=local,src="+none, "--cache-from", "type=local,src="+cache, "--progress=plain", dir))
 	for _, step := range []string{"[deps] ", "[build] go build .", "assemble the image"} {
-		if !isCached(out, step) {
+		if !e2etest.IsCached(out, step) {
 			t.Errorf("%s ran again:\n%s", step, out)
 		}
 	}
-	if strings.Contains(out, "unpack static") && !isCached(out, "unpack static") {
+	if strings.Contains(out, "unpack static") && !e2etest.IsCached(out, "unpack static") {
 		t.Errorf("the base was made again:\n%s", out)
 	}
 	if a, b := digest(t, harness.SharedRoot(t), "deps"), digest(t, root, "deps"); a != b {
@@ -283,11 +284,11 @@ func TestImportedCache(t *testing.T) {
 
 // Nothing is taken from the cache, and the image is the same.
 func TestNoCache(t *testing.T) {
-	dir, root := sample(t, "go/hello"), harness.SharedRoot(t)
-	harness.Run(t, birdhouse(t, "build", "-t", "once", "--progress=plain", dir))
-	out := harness.Run(t, birdhouse(t, "build", "-t", "twice", "--no-cache", "--progress=plain", dir))
+	dir, root := e2etest.Sample(t, "go/hello"), harness.SharedRoot(t)
+	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "once", "--progress=plain", dir))
+	out := harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "twice", "--no-cache", "--progress=plain", dir))
 	for _, step := range []string{"] unpack static", "] install go", "[build] go build .", "[smoke] start the image"} {
-		if !strings.Contains(out, step) || isCached(out, step) {
+		if !strings.Contains(out, step) || e2etest.IsCached(out, step) {
 			t.Errorf("%q did not run again:\n%s", step, out)
 		}
 	}
@@ -298,17 +299,17 @@ func TestNoCache(t *testing.T) {
 
 // Stages that are named run again, and no others; the image is the same.
 func TestNoCacheFilter(t *testing.T) {
-	dir, root := sample(t, "go/tests"), harness.SharedRoot(t)
+	dir, root := e2etest.Sample(t, "go/tests"), harness.SharedRoot(t)
 	steps := map[string][]string{
 		"test":  {"[test 1/2] go vet ./...", "[test 2/2] go test ./..."},
 		"build": {"[build] go build ."},
 	}
-	harness.Run(t, birdhouse(t, "build", "-t", "all", "--progress=plain", dir))
+	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "all", "--progress=plain", dir))
 	for filter, again := range map[string][]string{"test": {"test"}, "BUILD": {"build"}, "build,test": {"build", "test"}, "nothing": nil} {
-		out := harness.Run(t, birdhouse(t, "build", "-t", "some", "--no-cache-filter", filter, "--progress=plain", dir))
+		out := harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "some", "--no-cache-filter", filter, "--progress=plain", dir))
 		for stage, names := range steps {
 			for _, name := range names {
-				ran := strings.Contains(out, name) && !isCached(out, name)
+				ran := strings.Contains(out, name) && !e2etest.IsCached(out, name)
 				if want := slices.Contains(again, stage); ran != want {
 					t.Errorf("--no-cache-filter %s: %s has run: %v, want %v\n%s", filter, name, ran, want, out)
 				}

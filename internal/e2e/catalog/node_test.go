@@ -1,4 +1,4 @@
-package e2e_test
+package catalog_test
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 )
 
@@ -41,7 +42,7 @@ func TestCatalogNode(t *testing.T) {
 				t.Errorf("it has %d bytes compressed, more than %d", size, nodeLimit)
 			}
 
-			files := regular(members(t, layers[len(layers)-1]))
+			files := regular(e2etest.Members(t, layers[len(layers)-1]))
 			f, err := elf.NewFile(bytes.NewReader(files["usr/local/bin/node"]))
 			if err != nil {
 				t.Fatalf("node is no program: %v", err)

@@ -1,4 +1,4 @@
-package e2e_test
+package catalog_test
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/moby/buildkit/client/llb"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	birdllb "github.com/birdhouse-build/birdhouse/llb"
@@ -48,7 +49,7 @@ func TestCatalogJava(t *testing.T) {
 					home += "-openjdk-" + arch
 					record += "-jre-headless"
 				}
-				files := regular(members(t, flat{img}))
+				files := regular(e2etest.Files(t, img))
 				for _, name := range []string{home + "/release", home + "/lib/server/libjvm.so", home + "/bin/java", record, record + ".md5sums", "etc/ssl/certs/java/cacerts"} {
 					if files[name] == nil {
 						t.Fatalf("there is no %s", name)

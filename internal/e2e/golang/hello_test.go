@@ -1,4 +1,4 @@
-package e2e_test
+package golang_test
 
 import (
 	"fmt"
@@ -14,18 +14,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
 // The program of the README: its answers, its image, its end.
 func TestGoHello(t *testing.T) {
-	name, out := buildGo(t, sample(t, "go/hello"))
-	for _, want := range []string{name + "  linux/amd64  sha256:", "static       rarely", "application  always", goVersion(t, "") + ", static, stripped", "2 layers"} {
+	name, out := e2etest.Build(t, e2etest.Sample(t, "go/hello"))
+	for _, want := range []string{name + "  linux/amd64  sha256:", "static       rarely", "application  always", e2etest.GoVersion(t, "") + ", static, stripped", "2 layers"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the build does not say %q:\n%s", want, out)
 		}
 	}
-	img := stored(t, name, "")
+	img := e2etest.Stored(t, name, "")
 	goSample{name: "hello"}.check(t, img, "amd64")
 	config, err := img.ConfigFile()
 	if err != nil {
@@ -46,14 +47,14 @@ func TestGoHello(t *testing.T) {
 	}
 
 	t.Run("files", func(t *testing.T) {
-		files := members(t, flat{img})
+		files := e2etest.Files(t, img)
 		// nonroot's home is nonroot's.
 		home, ok := files["home/nonroot"]
 		if !ok || home.Uid != 65532 || home.Gid != 65532 || home.FileInfo().Mode().Perm() != 0o700 {
 			t.Errorf("nonroot's home is %+v", home.Header)
 		}
 		delete(files, "home/nonroot")
-		got := modes(t, files)
+		got := e2etest.Modes(t, files)
 		var strange []string
 		for _, name := range slices.Sorted(maps.Keys(got)) {
 			if !expected.MatchString(name) {
@@ -73,33 +74,33 @@ func TestGoHello(t *testing.T) {
 	})
 
 	t.Run("answers", func(t *testing.T) {
-		s := start(t, name, "--read-only")
-		if got := s.get(t, "/"); got != "hello" {
+		s := e2etest.Start(t, name, "--read-only")
+		if got := s.Get(t, "/"); got != "hello" {
 			t.Errorf("/ answers %q", got)
 		}
-		if got := s.get(t, "/tz"); got != "1970-01-01T12:00:00+12:00" {
+		if got := s.Get(t, "/tz"); got != "1970-01-01T12:00:00+12:00" {
 			t.Errorf("/tz answers %q", got)
 		}
-		if n, err := strconv.Atoi(s.get(t, "/ca")); err != nil || n < 100 {
+		if n, err := strconv.Atoi(s.Get(t, "/ca")); err != nil || n < 100 {
 			t.Errorf("/ca answers %d, %v", n, err)
 		}
-		if d := s.stop(t); d > time.Second {
+		if d := s.Stop(t); d > time.Second {
 			t.Errorf("the program ended %s after SIGTERM", d)
 		}
-		if code := s.cmd.ProcessState.ExitCode(); code != 128+15 {
+		if code := s.Cmd.ProcessState.ExitCode(); code != 128+15 {
 			t.Errorf("the exit code after SIGTERM is %d, want 143", code)
 		}
 	})
 
 	t.Run("again", func(t *testing.T) {
-		_, out := buildGo(t, sample(t, "go/hello"))
+		_, out := e2etest.Build(t, e2etest.Sample(t, "go/hello"))
 		for _, step := range []string{"[build] go build .", "[smoke] start the image and check it"} {
-			if !isCached(out, step) {
+			if !e2etest.IsCached(out, step) {
 				t.Errorf("nothing has changed, but %s was done again:\n%s", step, out)
 			}
 		}
 		first, _ := img.Digest()
-		if second, _ := stored(t, imageName(t), "").Digest(); first != second {
+		if second, _ := e2etest.Stored(t, e2etest.ImageName(t), "").Digest(); first != second {
 			t.Errorf("the same project in another folder is %s, was %s", second, first)
 		}
 	})
@@ -123,7 +124,7 @@ var expected = regexp.MustCompile(`^(` + strings.Join([]string{
 // {{.Version}} is the build argument VERSION, {{.Revision}} the commit's, and a
 // declared argument has its default.
 func TestGoLinkerFlags(t *testing.T) {
-	dir := sample(t, "go/ldflags")
+	dir := e2etest.Sample(t, "go/ldflags")
 	git := func(args ...string) string {
 		cmd := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=t", "-c", "user.email=t@example.test"}, args...)...)
 		return strings.TrimSpace(harness.Run(t, cmd))
@@ -133,21 +134,21 @@ func TestGoLinkerFlags(t *testing.T) {
 	git("commit", "-q", "-m", "first")
 	revision := git("rev-parse", "HEAD")
 
-	name, _ := buildGo(t, dir, "--build-arg", "VERSION=1.2.3")
-	if got, want := answer(t, name, nil), "1.2.3 "+revision+" stable"; got != want {
+	name, _ := e2etest.Build(t, dir, "--build-arg", "VERSION=1.2.3")
+	if got, want := e2etest.Answer(t, name, nil), "1.2.3 "+revision+" stable"; got != want {
 		t.Errorf("the program prints %q, want %q", got, want)
 	}
-	img := stored(t, name, "")
+	img := e2etest.Stored(t, name, "")
 	goSample{name: "ldflags"}.check(t, img, "amd64")
 	if config, err := img.ConfigFile(); err != nil || config.Config.Labels["org.opencontainers.image.version"] != "1.2.3" {
 		t.Errorf("the image's labels are %v, %v", config.Config.Labels, err)
 	}
 
-	name, _ = buildGo(t, dir, "--build-arg", "VERSION=1.2.4", "--build-arg", "CHANNEL=beta", "--build-arg", "REVISION=abc")
-	if got := answer(t, name, nil); got != "1.2.4 abc beta" {
+	name, _ = e2etest.Build(t, dir, "--build-arg", "VERSION=1.2.4", "--build-arg", "CHANNEL=beta", "--build-arg", "REVISION=abc")
+	if got := e2etest.Answer(t, name, nil); got != "1.2.4 abc beta" {
 		t.Errorf("the program prints %q with build arguments", got)
 	}
-	out := harness.RunFails(t, birdhouse(t, "build", "-t", "nothing", "--build-arg", "CHANEL=beta", dir))
+	out := harness.RunFails(t, e2etest.Birdhouse(t, "build", "-t", "nothing", "--build-arg", "CHANEL=beta", dir))
 	if !strings.Contains(out, `"CHANEL"`) || !strings.Contains(out, `"CHANNEL"`) {
 		t.Errorf("an unknown build argument is not explained:\n%s", out)
 	}
@@ -156,11 +157,11 @@ func TestGoLinkerFlags(t *testing.T) {
 
 // Two images of one descriptor have their base in common.
 func TestGoImagesShare(t *testing.T) {
-	dir := sample(t, "go/images")
+	dir := e2etest.Sample(t, "go/images")
 	var bases []string
 	for _, target := range []string{"run", "worker"} {
-		harness.Run(t, birdhouse(t, "build", "-t", "share-"+target, "--progress=plain", "--target", target, dir))
-		layers, err := stored(t, "share-"+target, "").Layers()
+		harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "share-"+target, "--progress=plain", "--target", target, dir))
+		layers, err := e2etest.Stored(t, "share-"+target, "").Layers()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +174,7 @@ func TestGoImagesShare(t *testing.T) {
 	if bases[0] != bases[1] {
 		t.Errorf("the bases differ: %v", bases)
 	}
-	out := harness.RunFails(t, birdhouse(t, "build", "-t", "nothing", "--target", "wroker", dir))
+	out := harness.RunFails(t, e2etest.Birdhouse(t, "build", "-t", "nothing", "--target", "wroker", dir))
 	if !strings.Contains(out, `did you mean "worker"?`) {
 		t.Errorf("a target that is not there is not explained:\n%s", out)
 	}
@@ -181,8 +182,8 @@ func TestGoImagesShare(t *testing.T) {
 
 // Files that the descriptor adds keep the folders of the base as they are.
 func TestGoCopiedFiles(t *testing.T) {
-	dir := sample(t, "go/tests")
-	write(t, filepath.Join(dir, "birdhouse.yaml"), `language: go
+	dir := e2etest.Sample(t, "go/tests")
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), `language: go
 copy:
   - etc/app.conf:/etc/app.conf:0600
   - etc/app.conf:/opt/app/shared.conf:0444
@@ -192,16 +193,16 @@ copy:
   - etc:/srv/etc:0444
   - etc/script:/srv/script
 `)
-	write(t, filepath.Join(dir, "etc/script"), "not to be run\n")
+	e2etest.Write(t, filepath.Join(dir, "etc/script"), "not to be run\n")
 	if err := os.Chmod(filepath.Join(dir, "etc/script"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	name, _ := buildGo(t, dir)
-	img := stored(t, name, "")
-	if got := answer(t, name, nil); got != "3" {
+	name, _ := e2etest.Build(t, dir)
+	img := e2etest.Stored(t, name, "")
+	if got := e2etest.Answer(t, name, nil); got != "3" {
 		t.Errorf("the program prints %q", got)
 	}
-	files := members(t, flat{img})
+	files := e2etest.Files(t, img)
 	for name, want := range map[string]string{
 		"etc/app.conf":          "0:0 -rw-------",
 		"etc":                   "0:0 drwxr-xr-x",
@@ -253,8 +254,8 @@ copy:
 	if err != nil {
 		t.Fatal(err)
 	}
-	buildGo(t, dir)
-	if second, _ := stored(t, name, "").Digest(); first != second {
+	e2etest.Build(t, dir)
+	if second, _ := e2etest.Stored(t, name, "").Digest(); first != second {
 		t.Errorf("with another umask the image is %s, was %s", second, first)
 	}
 }

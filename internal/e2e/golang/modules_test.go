@@ -1,4 +1,4 @@
-package e2e_test
+package golang_test
 
 import (
 	"bytes"
@@ -19,6 +19,7 @@ import (
 	"golang.org/x/mod/sumdb/dirhash"
 	modzip "golang.org/x/mod/zip"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
@@ -33,7 +34,7 @@ type goProxy struct {
 
 func newGoProxy(t *testing.T) *goProxy {
 	t.Helper()
-	return &goProxy{dir: filepath.Join(sample(t, "go/proxy"))}
+	return &goProxy{dir: filepath.Join(e2etest.Sample(t, "go/proxy"))}
 }
 
 func (p *goProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -57,12 +58,12 @@ func (p *goProxy) add(t *testing.T, path, version, source string) string {
 	t.Helper()
 	dir := t.TempDir()
 	mod := "module " + path + "\n\ngo 1.25\n"
-	write(t, filepath.Join(dir, "go.mod"), mod)
-	write(t, filepath.Join(dir, "lib.go"), source)
+	e2etest.Write(t, filepath.Join(dir, "go.mod"), mod)
+	e2etest.Write(t, filepath.Join(dir, "lib.go"), source)
 	at := filepath.Join(p.dir, path, "@v")
-	write(t, filepath.Join(at, version+".mod"), mod)
-	write(t, filepath.Join(at, version+".info"), `{"Version":"`+version+`"}`)
-	write(t, filepath.Join(at, "list"), version+"\n")
+	e2etest.Write(t, filepath.Join(at, version+".mod"), mod)
+	e2etest.Write(t, filepath.Join(at, version+".info"), `{"Version":"`+version+`"}`)
+	e2etest.Write(t, filepath.Join(at, "list"), version+"\n")
 	f, err := os.Create(filepath.Join(at, version+".zip"))
 	if err != nil {
 		t.Fatal(err)
@@ -103,35 +104,35 @@ func TestGoDownloadsOnce(t *testing.T) {
 	two := proxy.add(t, "example.test/once/two", version, "package two\n\nconst Text = \"two\"\n")
 
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n")
-	write(t, filepath.Join(dir, "go.mod"), "module example.test/once\n\ngo 1.25\n\nrequire example.test/once/one "+version+"\n")
-	write(t, filepath.Join(dir, "go.sum"), one)
-	write(t, filepath.Join(dir, "main.go"), "package main\n\nimport \"example.test/once/one\"\n\nfunc main() { println(one.Text) }\n")
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n")
+	e2etest.Write(t, filepath.Join(dir, "go.mod"), "module example.test/once\n\ngo 1.25\n\nrequire example.test/once/one "+version+"\n")
+	e2etest.Write(t, filepath.Join(dir, "go.sum"), one)
+	e2etest.Write(t, filepath.Join(dir, "main.go"), "package main\n\nimport \"example.test/once/one\"\n\nfunc main() { println(one.Text) }\n")
 	const deps, compile = "[deps] go mod download", "[build] go build ."
-	name := imageName(t)
+	name := e2etest.ImageName(t)
 	build := func(goproxy string) string {
 		t.Helper()
-		cmd := birdhouse(t, "build", "-t", name, "--progress=plain", dir)
+		cmd := e2etest.Birdhouse(t, "build", "-t", name, "--progress=plain", dir)
 		return harness.Run(t, with(cmd, "GOPROXY="+goproxy, "GONOSUMDB=example.test"))
 	}
 	says := func(want string) {
 		t.Helper()
-		if out := harness.Run(t, birdhouse(t, "run", name)); !strings.HasSuffix(strings.TrimSpace(out), want) {
+		if out := harness.Run(t, e2etest.Birdhouse(t, "run", name)); !strings.HasSuffix(strings.TrimSpace(out), want) {
 			t.Errorf("the program prints %q, want %q", out, want)
 		}
 	}
 
 	out := build(server.URL)
 	says("one")
-	if isCached(out, deps) || len(proxy.forget()) == 0 {
+	if e2etest.IsCached(out, deps) || len(proxy.forget()) == 0 {
 		t.Fatalf("the first build downloads nothing:\n%s", out)
 	}
 
 	t.Run("source edit", func(t *testing.T) {
-		edit(t, filepath.Join(dir, "main.go"), "one.Text)", `one.Text + "!")`)
+		e2etest.Edit(t, filepath.Join(dir, "main.go"), "one.Text)", `one.Text + "!")`)
 		out := build("off")
 		says("one!")
-		if !isCached(out, deps) || isCached(out, compile) {
+		if !e2etest.IsCached(out, deps) || e2etest.IsCached(out, compile) {
 			t.Errorf("an edit of the source is compiled, and nothing is downloaded; but:\n%s", out)
 		}
 		if asked := proxy.forget(); asked != nil {
@@ -140,17 +141,17 @@ func TestGoDownloadsOnce(t *testing.T) {
 	})
 
 	t.Run("another file", func(t *testing.T) {
-		write(t, filepath.Join(dir, "docs/notes.txt"), "a file of no package\n")
-		if out := build("off"); !isCached(out, deps) {
+		e2etest.Write(t, filepath.Join(dir, "docs/notes.txt"), "a file of no package\n")
+		if out := build("off"); !e2etest.IsCached(out, deps) {
 			t.Errorf("a file of no package makes the download happen again:\n%s", out)
 		}
 	})
 
 	t.Run("one module more", func(t *testing.T) {
-		edit(t, filepath.Join(dir, "go.mod"), "require example.test/once/one "+version, "require (\n\texample.test/once/one "+version+"\n\texample.test/once/two "+version+"\n)")
-		write(t, filepath.Join(dir, "go.sum"), one+two)
-		edit(t, filepath.Join(dir, "main.go"), "import \"example.test/once/one\"", "import (\n\t\"example.test/once/one\"\n\t\"example.test/once/two\"\n)")
-		edit(t, filepath.Join(dir, "main.go"), `one.Text + "!"`, "one.Text + two.Text")
+		e2etest.Edit(t, filepath.Join(dir, "go.mod"), "require example.test/once/one "+version, "require (\n\texample.test/once/one "+version+"\n\texample.test/once/two "+version+"\n)")
+		e2etest.Write(t, filepath.Join(dir, "go.sum"), one+two)
+		e2etest.Edit(t, filepath.Join(dir, "main.go"), "import \"example.test/once/one\"", "import (\n\t\"example.test/once/one\"\n\t\"example.test/once/two\"\n)")
+		e2etest.Edit(t, filepath.Join(dir, "main.go"), `one.Text + "!"`, "one.Text + two.Text")
 		build(server.URL)
 		says("onetwo")
 		zips := 0
@@ -170,9 +171,9 @@ func TestGoDownloadsOnce(t *testing.T) {
 	t.Run("a checksum that is wrong", func(t *testing.T) {
 		three := proxy.add(t, "example.test/once/three", version, "package three\n")
 		wrong := strings.Replace(three, "h1:", "h1:AAAA", 1)
-		write(t, filepath.Join(dir, "go.sum"), one+two+wrong[:strings.Index(wrong, "h1:")]+"h1:"+strings.Repeat("A", 43)+"=\n"+three[strings.Index(three, "\n")+1:])
-		edit(t, filepath.Join(dir, "go.mod"), "once/two "+version+"\n", "once/two "+version+"\n\texample.test/once/three "+version+"\n")
-		cmd := birdhouse(t, "build", "-t", "nothing", "--progress=plain", dir)
+		e2etest.Write(t, filepath.Join(dir, "go.sum"), one+two+wrong[:strings.Index(wrong, "h1:")]+"h1:"+strings.Repeat("A", 43)+"=\n"+three[strings.Index(three, "\n")+1:])
+		e2etest.Edit(t, filepath.Join(dir, "go.mod"), "once/two "+version+"\n", "once/two "+version+"\n\texample.test/once/three "+version+"\n")
+		cmd := e2etest.Birdhouse(t, "build", "-t", "nothing", "--progress=plain", dir)
 		out := harness.RunFails(t, with(cmd, "GOPROXY="+server.URL, "GONOSUMDB=example.test"))
 		if !strings.Contains(out, "checksum mismatch") || !strings.Contains(out, "example.test/once/three@"+version) {
 			t.Errorf("the module is another than go.sum says, which is not explained:\n%s", out)
@@ -190,7 +191,7 @@ const (
 // without it is not, and the password is nowhere.
 func TestGoPrivateProxy(t *testing.T) {
 	// The proxy below has no Go: the build image is there already.
-	harness.Run(t, birdhouse(t, "build", "-t", imageName(t)+":toolchain", "--target", "build", sample(t, "go/hello")))
+	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", e2etest.ImageName(t)+":toolchain", "--target", "build", e2etest.Sample(t, "go/hello")))
 	proxy := newGoProxy(t)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, ok := r.BasicAuth(); !ok || user != proxyUser || password != proxyPassword {
@@ -208,19 +209,19 @@ func TestGoPrivateProxy(t *testing.T) {
 	}
 	netrc := func(password string) string {
 		path := filepath.Join(t.TempDir(), "netrc")
-		write(t, path, "machine "+host+" login "+proxyUser+" password "+password+"\n")
+		e2etest.Write(t, path, "machine "+host+" login "+proxyUser+" password "+password+"\n")
 		return path
 	}
-	dir := sample(t, "go/private")
+	dir := e2etest.Sample(t, "go/private")
 	version := unheard()
 	sum := proxy.add(t, "example.test/private", version, "package private\n\nconst Text = \"from a private module\"\n")
-	write(t, filepath.Join(dir, "go.sum"), sum)
-	edit(t, filepath.Join(dir, "go.mod"), "v1.0.0", version)
+	e2etest.Write(t, filepath.Join(dir, "go.sum"), sum)
+	e2etest.Edit(t, filepath.Join(dir, "go.mod"), "v1.0.0", version)
 	var outputs strings.Builder
-	name := imageName(t) + ":" + version
+	name := e2etest.ImageName(t) + ":" + version
 	build := func(fails bool, env []string, flags ...string) string {
 		t.Helper()
-		cmd := with(birdhouse(t, append([]string{"build", "-t", name, "--progress=plain", dir}, flags...)...), env...)
+		cmd := with(e2etest.Birdhouse(t, append([]string{"build", "-t", name, "--progress=plain", dir}, flags...)...), env...)
 		run := harness.Run
 		if fails {
 			run = harness.RunFails
@@ -243,10 +244,10 @@ func TestGoPrivateProxy(t *testing.T) {
 	notStored(t, name)
 
 	build(false, env, "--secret", "id=netrc,src="+netrc(proxyPassword))
-	if got := answer(t, name, nil); got != "from a private module" {
+	if got := e2etest.Answer(t, name, nil); got != "from a private module" {
 		t.Errorf("the program prints %q", got)
 	}
-	goSample{name: "app"}.check(t, stored(t, name, ""), "amd64")
+	goSample{name: "app"}.check(t, e2etest.Stored(t, name, ""), "amd64")
 	if len(proxy.forget()) == 0 {
 		t.Error("the proxy was not asked for anything")
 	}
@@ -254,42 +255,42 @@ func TestGoPrivateProxy(t *testing.T) {
 	// What was downloaded with the secret is for this project alone: another one's
 	// build does not find it.
 	own := dir
-	dir = sample(t, "go/private")
-	write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n")
-	write(t, filepath.Join(dir, "go.sum"), sum)
-	edit(t, filepath.Join(dir, "go.mod"), "v1.0.0", version)
-	edit(t, filepath.Join(dir, "go.mod"), "module example.test/app", "module example.test/stranger")
+	dir = e2etest.Sample(t, "go/private")
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n")
+	e2etest.Write(t, filepath.Join(dir, "go.sum"), sum)
+	e2etest.Edit(t, filepath.Join(dir, "go.mod"), "v1.0.0", version)
+	e2etest.Edit(t, filepath.Join(dir, "go.mod"), "module example.test/app", "module example.test/stranger")
 	build(true, env)
-	write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\nsecrets: [{id: netrc, optional: true}]\n")
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\nsecrets: [{id: netrc, optional: true}]\n")
 	if out := build(true, env); !strings.Contains(out, "401 Unauthorized") {
 		t.Errorf("the build fails for another reason than the missing secret:\n%s", out)
 	}
 	dir = own
 
 	// Once downloaded, the secret is of no interest: another one is no other build.
-	if out := build(false, env, "--secret", "id=netrc,src="+netrc("another-"+proxyPassword)); !isCached(out, "[deps] go mod download") {
+	if out := build(false, env, "--secret", "id=netrc,src="+netrc("another-"+proxyPassword)); !e2etest.IsCached(out, "[deps] go mod download") {
 		t.Errorf("the secret is part of a cache key:\n%s", out)
 	}
 
 	// The machine's own .netrc needs no flag.
 	sum = proxy.add(t, "example.test/private/two", version, "package two\n\nconst Text = \"second\"\n")
-	write(t, filepath.Join(dir, "go.sum"), sum)
-	edit(t, filepath.Join(dir, "go.mod"), "example.test/private "+version, "example.test/private/two "+version)
-	edit(t, filepath.Join(dir, "main.go"), `"example.test/private"`, `private "example.test/private/two"`)
+	e2etest.Write(t, filepath.Join(dir, "go.sum"), sum)
+	e2etest.Edit(t, filepath.Join(dir, "go.mod"), "example.test/private "+version, "example.test/private/two "+version)
+	e2etest.Edit(t, filepath.Join(dir, "main.go"), `"example.test/private"`, `private "example.test/private/two"`)
 	build(false, append(env, "NETRC="+netrc(proxyPassword)))
-	if got := answer(t, name, nil); got != "second" {
+	if got := e2etest.Answer(t, name, nil); got != "second" {
 		t.Errorf("the program prints %q", got)
 	}
 
 	// So does a password in GOPROXY itself, right or wrong.
-	write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n")
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n")
 	sum = proxy.add(t, "example.test/private/three", version, "package three\n\nconst Text = \"third\"\n")
-	write(t, filepath.Join(dir, "go.sum"), sum)
-	edit(t, filepath.Join(dir, "go.mod"), "private/two", "private/three")
-	edit(t, filepath.Join(dir, "main.go"), "private/two", "private/three")
+	e2etest.Write(t, filepath.Join(dir, "go.sum"), sum)
+	e2etest.Edit(t, filepath.Join(dir, "go.mod"), "private/two", "private/three")
+	e2etest.Edit(t, filepath.Join(dir, "main.go"), "private/two", "private/three")
 	build(true, append(env, "GOPROXY=https://"+proxyUser+":wrong-"+proxyPassword+"@"+host))
 	build(false, append(env, "GOPROXY=https://"+proxyUser+":"+proxyPassword+"@"+host))
-	if got := answer(t, name, nil); got != "third" {
+	if got := e2etest.Answer(t, name, nil); got != "third" {
 		t.Errorf("the program prints %q", got)
 	}
 
@@ -299,7 +300,7 @@ func TestGoPrivateProxy(t *testing.T) {
 	if found[known] == nil {
 		t.Error("the module's source is not found in the state either, so nothing can be said of secrets")
 	}
-	img := stored(t, name, "")
+	img := e2etest.Stored(t, name, "")
 	config, err := img.RawConfigFile()
 	if err != nil {
 		t.Fatal(err)
@@ -311,8 +312,8 @@ func TestGoPrivateProxy(t *testing.T) {
 		if strings.Contains(outputs.String(), secret) {
 			t.Errorf("the output has the secret %q:\n%s", secret, outputs.String())
 		}
-		for path, f := range members(t, flat{img}) {
-			if bytes.Contains(f.data, []byte(secret)) {
+		for path, f := range e2etest.Files(t, img) {
+			if bytes.Contains(f.Data, []byte(secret)) {
 				t.Errorf("the image's %s has the secret %q", path, secret)
 			}
 		}
@@ -373,6 +374,6 @@ func trusting(t *testing.T, more []byte) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "bundle.pem")
-	write(t, path, string(bundle)+"\n"+string(more))
+	e2etest.Write(t, path, string(bundle)+"\n"+string(more))
 	return path
 }

@@ -1,4 +1,4 @@
-package e2e_test
+package golang_test
 
 import (
 	"path/filepath"
@@ -6,14 +6,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
 // `test: true` builds nothing when a test fails, and shows what the test printed.
 func TestGoTestGate(t *testing.T) {
-	dir := sample(t, "go/testfail")
-	name := imageName(t) + ":" + unheard()
-	out := harness.RunFails(t, birdhouse(t, "build", "-t", name, "--progress=plain", dir))
+	dir := e2etest.Sample(t, "go/testfail")
+	name := e2etest.ImageName(t) + ":" + unheard()
+	out := harness.RunFails(t, e2etest.Birdhouse(t, "build", "-t", name, "--progress=plain", dir))
 	for _, want := range []string{
 		"add(1, 2) = 3, want 4",                 // the test's own words
 		"--- FAIL: TestAdd",                     // Go's
@@ -31,32 +32,32 @@ func TestGoTestGate(t *testing.T) {
 	notStored(t, name)
 
 	// Go's vet is part of it.
-	edit(t, filepath.Join(dir, "main_test.go"), "!= 4", "!= 3")
-	edit(t, filepath.Join(dir, "main.go"), "fmt.Println(add(1, 2))", `fmt.Printf("%s\n", add(1, 2))`)
-	out = harness.RunFails(t, birdhouse(t, "build", "-t", name, "--progress=plain", dir))
+	e2etest.Edit(t, filepath.Join(dir, "main_test.go"), "!= 4", "!= 3")
+	e2etest.Edit(t, filepath.Join(dir, "main.go"), "fmt.Println(add(1, 2))", `fmt.Printf("%s\n", add(1, 2))`)
+	out = harness.RunFails(t, e2etest.Birdhouse(t, "build", "-t", name, "--progress=plain", dir))
 	if !strings.Contains(out, "go vet ./... failed with exit code 1") || !strings.Contains(out, "Printf format %s has arg") {
 		t.Errorf("go vet's complaint is not shown:\n%s", out)
 	}
 	notStored(t, name)
 
 	// A command of one's own has its own exit code.
-	edit(t, filepath.Join(dir, "birdhouse.yaml"), "test: true", "test: [go, run, ./check]")
-	write(t, filepath.Join(dir, "check/main.go"), "package main\n\nimport \"os\"\n\nfunc main() { println(\"checked\"); os.Exit(3) }\n")
-	out = harness.RunFails(t, birdhouse(t, "build", "-t", name, "--progress=plain", dir))
+	e2etest.Edit(t, filepath.Join(dir, "birdhouse.yaml"), "test: true", "test: [go, run, ./check]")
+	e2etest.Write(t, filepath.Join(dir, "check/main.go"), "package main\n\nimport \"os\"\n\nfunc main() { println(\"checked\"); os.Exit(3) }\n")
+	out = harness.RunFails(t, e2etest.Birdhouse(t, "build", "-t", name, "--progress=plain", dir))
 	if !strings.Contains(out, "checked") || !strings.Contains(out, "go run ./check failed with exit code") {
 		t.Errorf("the command's failure is not shown:\n%s", out)
 	}
 	notStored(t, name)
 
 	// The next build works.
-	edit(t, filepath.Join(dir, "birdhouse.yaml"), "test: [go, run, ./check]", "test: true")
-	edit(t, filepath.Join(dir, "main.go"), `fmt.Printf("%s\n", add(1, 2))`, "fmt.Println(add(1, 2))")
-	edit(t, filepath.Join(dir, "check/main.go"), "os.Exit(3)", "os.Exit(0)")
-	edit(t, filepath.Join(dir, "birdhouse.yaml"), "language: go", "language: go\npackage: .")
-	harness.Run(t, birdhouse(t, "build", "-t", name, "--progress=plain", dir))
-	img := stored(t, name, "")
+	e2etest.Edit(t, filepath.Join(dir, "birdhouse.yaml"), "test: [go, run, ./check]", "test: true")
+	e2etest.Edit(t, filepath.Join(dir, "main.go"), `fmt.Printf("%s\n", add(1, 2))`, "fmt.Println(add(1, 2))")
+	e2etest.Edit(t, filepath.Join(dir, "check/main.go"), "os.Exit(3)", "os.Exit(0)")
+	e2etest.Edit(t, filepath.Join(dir, "birdhouse.yaml"), "language: go", "language: go\npackage: .")
+	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", name, "--progress=plain", dir))
+	img := e2etest.Stored(t, name, "")
 	goSample{name: "testfail"}.check(t, img, "amd64")
-	if got := answer(t, name, nil); got != "3" {
+	if got := e2etest.Answer(t, name, nil); got != "3" {
 		t.Errorf("the program prints %q", got)
 	}
 	if c, err := img.ConfigFile(); err != nil || len(c.RootFS.DiffIDs) != 2 {
@@ -131,9 +132,9 @@ func proberProject(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range prober {
-		write(t, filepath.Join(dir, name), text)
+		e2etest.Write(t, filepath.Join(dir, name), text)
 	}
-	write(t, filepath.Join(dir, "run.go"), "package main\n\nvar run = \""+unheard()+"\"\n")
+	e2etest.Write(t, filepath.Join(dir, "run.go"), "package main\n\nvar run = \""+unheard()+"\"\n")
 	return dir
 }
 
@@ -169,20 +170,20 @@ func TestGoSmokeGate(t *testing.T) {
 	dir := proberProject(t)
 	for _, c := range smokeCases {
 		t.Run(c.name, func(t *testing.T) {
-			write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n"+c.smoke+"\n")
-			name := imageName(t) + ":" + unheard()
+			e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n"+c.smoke+"\n")
+			name := e2etest.ImageName(t) + ":" + unheard()
 			args := []string{"build", "-t", name, "--progress=plain", dir}
 			if c.fails == nil {
-				out := harness.Run(t, birdhouse(t, args...))
+				out := harness.Run(t, e2etest.Birdhouse(t, args...))
 				for _, want := range append(c.says, "[smoke] start the image and check it") {
 					if !strings.Contains(out, want) {
 						t.Errorf("the build does not say %q:\n%s", want, out)
 					}
 				}
-				goSample{name: "prober", env: c.env}.check(t, stored(t, name, ""), "amd64")
+				goSample{name: "prober", env: c.env}.check(t, e2etest.Stored(t, name, ""), "amd64")
 				return
 			}
-			out := harness.RunFails(t, birdhouse(t, args...))
+			out := harness.RunFails(t, e2etest.Birdhouse(t, args...))
 			for _, want := range append(c.fails, "[smoke] start the image and check it failed with exit code 1", "birdhouse.yaml:2", c.smoke) {
 				if !strings.Contains(out, want) {
 					t.Errorf("the failure does not say %q:\n%s", want, out)
@@ -207,7 +208,7 @@ func TestGoGatesBuildctl(t *testing.T) {
 	smoke := func(check string) func(*testing.T) string {
 		return func(t *testing.T) string {
 			dir := proberProject(t)
-			write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n"+check+"\n")
+			e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n"+check+"\n")
 			return dir
 		}
 	}
@@ -217,8 +218,8 @@ func TestGoGatesBuildctl(t *testing.T) {
 		says  []string
 		fails bool
 	}{
-		{"test", func(t *testing.T) string { return sample(t, "go/tests") }, []string{"[test 2/2] go test ./..."}, false},
-		{"testfail", func(t *testing.T) string { return sample(t, "go/testfail") }, []string{
+		{"test", func(t *testing.T) string { return e2etest.Sample(t, "go/tests") }, []string{"[test 2/2] go test ./..."}, false},
+		{"testfail", func(t *testing.T) string { return e2etest.Sample(t, "go/testfail") }, []string{
 			"add(1, 2) = 3, want 4", "go test ./... failed with exit code 1", "birdhouse.yaml:3",
 		}, true},
 		{"smoke", smoke("smoke: {port: 8080, path: /, output: ready to serve}"), []string{"GET / on port 8080 answered 200"}, false},
@@ -240,7 +241,7 @@ func TestGoGatesBuildctl(t *testing.T) {
 			} else {
 				out = harness.Run(t, cmd)
 				name := map[string]string{"test": "tests", "smoke": "prober"}[tt.name]
-				goSample{name: name}.check(t, pull(t, ref), "amd64")
+				goSample{name: name}.check(t, e2etest.Pull(t, ref), "amd64")
 			}
 			for _, want := range tt.says {
 				if !strings.Contains(out, want) {

@@ -1,4 +1,4 @@
-package e2e_test
+package node_test
 
 import (
 	"errors"
@@ -11,10 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
@@ -59,7 +59,7 @@ var nodeElsewhere = map[string]string{
 func TestNodeSamples(t *testing.T) {
 	for _, s := range nodeSamples {
 		t.Run(s.name, func(t *testing.T) {
-			name, out := buildGo(t, nodeProject(t, s.name))
+			name, out := e2etest.Build(t, nodeProject(t, s.name))
 			for _, text := range s.says {
 				if !strings.Contains(out, text) {
 					t.Errorf("the build does not say %q:\n%s", text, out)
@@ -70,12 +70,12 @@ func TestNodeSamples(t *testing.T) {
 					t.Errorf("the build says %q:\n%s", text, out)
 				}
 			}
-			p := start(t, name, "--read-only")
-			if got := p.get(t, "/"); got != s.want {
+			p := e2etest.Start(t, name, "--read-only")
+			if got := p.Get(t, "/"); got != s.want {
 				t.Errorf("the program answers %q, want %q", got, s.want)
 			}
-			p.ends(t, 0, 143)
-			files, modules := nodeFiles(t, stored(t, name, ""))
+			p.Ends(t, 0, 143)
+			files, modules := nodeFiles(t, e2etest.Stored(t, name, ""))
 			if s.files != nil && !slices.Equal(files, s.files) {
 				t.Errorf("the image has %q, want %q", files, s.files)
 			}
@@ -90,14 +90,14 @@ func TestNodeSamples(t *testing.T) {
 // of the image.
 func nodeProject(t *testing.T, name string) string {
 	t.Helper()
-	dir := sample(t, "node/"+name)
+	dir := e2etest.Sample(t, "node/"+name)
 	for _, golden := range []string{"plan.json", "graph.txt"} {
 		if err := os.Remove(filepath.Join(dir, golden)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "birdhouse.yaml")); errors.Is(err, fs.ErrNotExist) {
-		write(t, filepath.Join(dir, "birdhouse.yaml"), "language: node\nexpose: [3000]\n")
+		e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), "language: node\nexpose: [3000]\n")
 	}
 	return dir
 }
@@ -111,19 +111,7 @@ func TestNodeSamplesAreComplete(t *testing.T) {
 	for name := range nodeElsewhere {
 		known[name] = true
 	}
-	samplesAreBuilt(t, "node", known)
-}
-
-// ends sends the program SIGTERM: it must end within a second, with one of the
-// codes.
-func (s *server) ends(t *testing.T, codes ...int) {
-	t.Helper()
-	if took := s.stop(t); took > time.Second {
-		t.Errorf("it took %s to end", took)
-	}
-	if got := s.cmd.ProcessState.ExitCode(); !slices.Contains(codes, got) {
-		t.Errorf("it ended with code %d\n%s", got, s.out)
-	}
+	e2etest.SamplesAreBuilt(t, "node", known)
 }
 
 // nodeFiles are the files below /app that the image has beside those of packages,
@@ -135,7 +123,7 @@ func nodeFiles(t *testing.T, img v1.Image) (files, modules []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := map[string]member{}
+	found := map[string]e2etest.Member{}
 	for _, l := range layers {
 		// The runtime has nothing there.
 		if size, err := l.Size(); err != nil {
@@ -143,13 +131,13 @@ func nodeFiles(t *testing.T, img v1.Image) (files, modules []string) {
 		} else if size > 8<<20 {
 			continue
 		}
-		for name, f := range members(t, l) {
+		for name, f := range e2etest.Members(t, l) {
 			if name == "app" || strings.HasPrefix(name, "app/") {
 				found[strings.TrimPrefix(name, "app/")] = f
 			}
 		}
 	}
-	modes(t, found)
+	e2etest.Modes(t, found)
 	for name, f := range found {
 		base := filepath.Base(name)
 		if slices.Contains([]string{".package-lock.json", ".yarn-state.yml", ".yarn-integrity", ".modules.yaml", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", ".npmrc", ".cache", "birdhouse.yaml"}, base) {
@@ -180,53 +168,53 @@ func nodeFiles(t *testing.T, img v1.Image) (files, modules []string) {
 // A server on npm's most used package: what it runs as, and what an edit costs.
 func TestNodeExpress(t *testing.T) {
 	dir := nodeProject(t, "express")
-	name, out := buildGo(t, dir)
-	contains(t, out, "[deps] npm ci", "[prod] npm ci --omit=dev", "[test]", "dependencies  sometimes", "init ")
-	p := start(t, name, "--read-only")
-	if got := p.get(t, "/"); got != "hello from express" {
+	name, out := e2etest.Build(t, dir)
+	e2etest.Contains(t, out, "[deps] npm ci", "[prod] npm ci --omit=dev", "[test]", "dependencies  sometimes", "init ")
+	p := e2etest.Start(t, name, "--read-only")
+	if got := p.Get(t, "/"); got != "hello from express" {
 		t.Errorf("/ answers %q", got)
 	}
-	contains(t, p.get(t, "/env"), `"mode":"production"`, `"user":65532`, `"dir":"/app"`)
-	p.ends(t, 0, 143)
-	before := contentsOf(t, stored(t, name, ""))
+	e2etest.Contains(t, p.Get(t, "/env"), `"mode":"production"`, `"user":65532`, `"dir":"/app"`)
+	p.Ends(t, 0, 143)
+	before := e2etest.ContentsOf(t, e2etest.Stored(t, name, ""))
 
 	// Another version, another script, a changed source: dependencies stay.
-	edit(t, filepath.Join(dir, "package.json"), `"version": "1.0.0"`, `"version": "1.0.1"`)
-	edit(t, filepath.Join(dir, "package.json"), `"node --test"`, `"node --test --test-reporter=dot"`)
-	edit(t, filepath.Join(dir, "server.js"), "hello from express", "hello again")
-	_, out = buildGo(t, dir)
+	e2etest.Edit(t, filepath.Join(dir, "package.json"), `"version": "1.0.0"`, `"version": "1.0.1"`)
+	e2etest.Edit(t, filepath.Join(dir, "package.json"), `"node --test"`, `"node --test --test-reporter=dot"`)
+	e2etest.Edit(t, filepath.Join(dir, "server.js"), "hello from express", "hello again")
+	_, out = e2etest.Build(t, dir)
 	for _, step := range []string{"[deps] npm ci", "[prod] npm ci"} {
-		if !isCached(out, step) {
+		if !e2etest.IsCached(out, step) {
 			t.Errorf("%s is not cached after an edit:\n%s", step, out)
 		}
 	}
-	after := contentsOf(t, stored(t, name, ""))
+	after := e2etest.ContentsOf(t, e2etest.Stored(t, name, ""))
 	if n := len(before.Layers); len(after.Layers) != n || !slices.Equal(before.Layers[:n-1], after.Layers[:n-1]) || before.Layers[n-1] == after.Layers[n-1] {
 		t.Errorf("an edit is to change the last layer alone: %q became %q", before.Layers, after.Layers)
 	}
 
 	// A test that fails keeps the image from being made.
-	edit(t, filepath.Join(dir, "server.test.js"), "isOdd(1)", "isOdd(2)")
-	contains(t, said(fails(t, 1, birdhouse(t, "build", "-t", name, "--progress=plain", dir))), "birdhouse.yaml:3:", "test")
+	e2etest.Edit(t, filepath.Join(dir, "server.test.js"), "isOdd(1)", "isOdd(2)")
+	e2etest.Contains(t, e2etest.Said(e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", name, "--progress=plain", dir))), "birdhouse.yaml:3:", "test")
 }
 
 // A site needs no Node: its files are served with their types, told how long they
 // may be kept, and compressed.
 func TestNodeSite(t *testing.T) {
 	dir := nodeProject(t, "vite")
-	port := freePort(t)
-	write(t, filepath.Join(dir, "birdhouse.yaml"), "language: node\nexpose: [8080]\n")
-	write(t, filepath.Join(dir, "public", ".secret"), "for nobody")
-	write(t, filepath.Join(dir, "public", "long.txt"), strings.Repeat("a bird ", 1000))
-	edit(t, filepath.Join(dir, "birdhouse.yaml"), "8080", strconv.Itoa(port))
-	name, out := buildGo(t, dir)
-	contains(t, out, "[build] npm run build", "lighttpd", "files with a hash in their names")
+	port := e2etest.FreePort(t)
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), "language: node\nexpose: [8080]\n")
+	e2etest.Write(t, filepath.Join(dir, "public", ".secret"), "for nobody")
+	e2etest.Write(t, filepath.Join(dir, "public", "long.txt"), strings.Repeat("a bird ", 1000))
+	e2etest.Edit(t, filepath.Join(dir, "birdhouse.yaml"), "8080", strconv.Itoa(port))
+	name, out := e2etest.Build(t, dir)
+	e2etest.Contains(t, out, "[build] npm run build", "lighttpd", "files with a hash in their names")
 	if strings.Contains(out, "node-2") {
 		t.Errorf("Node is in the image:\n%s", out)
 	}
-	p := serve(t, port, birdhouse(t, "run", "--read-only", name))
-	page := p.get(t, "/")
-	contains(t, page, "<title>birds</title>")
+	p := e2etest.Serve(t, port, e2etest.Birdhouse(t, "run", "--read-only", name))
+	page := p.Get(t, "/")
+	e2etest.Contains(t, page, "<title>birds</title>")
 	_, script, _ := strings.Cut(page, `src="`)
 	script, _, _ = strings.Cut(script, `"`)
 	if !strings.HasPrefix(script, "/assets/") {
@@ -249,7 +237,7 @@ func TestNodeSite(t *testing.T) {
 		{"/assets/", "", 200, "", ""},
 		{"/.secret", "", 403, "", ""},
 	} {
-		req, err := http.NewRequest(http.MethodGet, p.addr+c.path, nil)
+		req, err := http.NewRequest(http.MethodGet, p.Addr+c.path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,8 +262,8 @@ func TestNodeSite(t *testing.T) {
 		}
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	p.ends(t, 0)
-	config, err := stored(t, name, "").ConfigFile()
+	p.Ends(t, 0)
+	config, err := e2etest.Stored(t, name, "").ConfigFile()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,11 +275,11 @@ func TestNodeSite(t *testing.T) {
 // Prebuilt addons are those of the image's architecture, which is never run. What
 // would have to be compiled for it is named.
 func TestNodeOtherPlatform(t *testing.T) {
-	name, _ := buildGo(t, nodeProject(t, "prebuilt"), "--platform", "linux/arm64")
-	_, modules := nodeFiles(t, stored(t, name, "arm64"))
+	name, _ := e2etest.Build(t, nodeProject(t, "prebuilt"), "--platform", "linux/arm64")
+	_, modules := nodeFiles(t, e2etest.Stored(t, name, "arm64"))
 	if want := []string{"@node-rs/crc32", "@node-rs/crc32-linux-arm64-gnu"}; !slices.Equal(modules, want) {
 		t.Errorf("the image has the packages %q, want %q", modules, want)
 	}
-	out := fails(t, 1, birdhouse(t, "build", "-t", "never", "--progress=plain", "--platform", "linux/arm64", nodeProject(t, "compiled")))
-	contains(t, out, "cpu-features may compile native code when it is installed", "build on a machine of that architecture")
+	out := e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", "--platform", "linux/arm64", nodeProject(t, "compiled")))
+	e2etest.Contains(t, out, "cpu-features may compile native code when it is installed", "build on a machine of that architecture")
 }

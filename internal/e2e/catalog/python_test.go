@@ -1,4 +1,4 @@
-package e2e_test
+package catalog_test
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/moby/buildkit/client/llb"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	birdllb "github.com/birdhouse-build/birdhouse/llb"
@@ -27,7 +28,7 @@ func TestCatalogPythonIsReproducible(t *testing.T) {
 		t.Errorf("python:3.13 has %d bytes, more than 17.5 MB", size)
 	}
 
-	here, there := regular(members(t, flat{image(t, machine.Architecture)})), regular(members(t, flat{image(t, foreign.Architecture)}))
+	here, there := regular(e2etest.Files(t, image(t, machine.Architecture))), regular(e2etest.Files(t, image(t, foreign.Architecture)))
 	bytecode := 0
 	for name, content := range here {
 		if !strings.HasSuffix(name, ".pyc") || strings.Contains(name, "_sysconfigdata_") {

@@ -1,4 +1,4 @@
-package e2e_test
+package catalog_test
 
 import (
 	"bytes"
@@ -27,6 +27,7 @@ import (
 	spdxjson "github.com/spdx/tools-golang/json"
 
 	"github.com/birdhouse-build/birdhouse/catalog"
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
@@ -120,7 +121,7 @@ func (p publication) statuses() map[string]string {
 // publishing runs a command of the catalog, which is to end with a code.
 func publishing(t *testing.T, code int, args ...string) (publication, string) {
 	t.Helper()
-	cmd := birdhouse(t, append([]string{"catalog"}, append(args, "--format", "json", "--progress", "plain")...)...)
+	cmd := e2etest.Birdhouse(t, append([]string{"catalog"}, append(args, "--format", "json", "--progress", "plain")...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
@@ -441,7 +442,7 @@ func TestPublishInterrupted(t *testing.T) {
 	registry := watchedRegistry(t)
 	prefix := registry.addr + "/bases"
 	args := []string{"catalog", "publish", prefix, "static:13", "--no-frontend", "--progress", "plain"}
-	cmd := birdhouse(t, args...)
+	cmd := e2etest.Birdhouse(t, args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	var once sync.Once
@@ -505,7 +506,7 @@ func TestPublishedFrontend(t *testing.T) {
 		t.Fatalf("the frontend is %+v", p.Frontend)
 	}
 	frontend := prefix + "/birdhouse:1"
-	img := pull(t, frontend)
+	img := e2etest.Pull(t, frontend)
 	const most = 8_000_000
 	if size := p.Frontend.Platforms[0].Size; size > most {
 		t.Errorf("the frontend image takes %d bytes, more than %d", size, most)
@@ -517,7 +518,7 @@ func TestPublishedFrontend(t *testing.T) {
 	if config.Config.Labels["moby.buildkit.frontend.network.none"] != "true" || !strings.Contains(config.Config.Labels["moby.buildkit.frontend.caps"], "moby.buildkit.frontend.contexts") {
 		t.Errorf("the frontend's labels are %v", config.Config.Labels)
 	}
-	files := regular(members(t, flat{img}))
+	files := regular(e2etest.Files(t, img))
 	// Caches are shared between clients only if it is the same program.
 	steps, err := os.ReadFile(filepath.Join(harness.Root(t), "dist", "linux_amd64", "steps"))
 	if err != nil {
@@ -539,7 +540,7 @@ func TestPublishedFrontend(t *testing.T) {
 	}
 
 	daemon := harness.SharedBuildkitd(t)
-	dir := sample(t, "go/hello")
+	dir := e2etest.Sample(t, "go/hello")
 	out := harness.Run(t, daemon.Buildctl(t, append([]string{
 		"build", "--progress=plain", "--frontend", "gateway.v0", "--opt", "source=" + frontend,
 		"--local", "context=" + dir, "--local", "dockerfile=" + dir,
@@ -549,8 +550,8 @@ func TestPublishedFrontend(t *testing.T) {
 	if used := prefix + "/static:13@" + p.image(t, "static:13").Digest; !strings.Contains(out, used) {
 		t.Errorf("the build has not used %s:\n%s", used, out)
 	}
-	harness.Run(t, birdhouse(t, "build", "--progress=plain", "-t", registry+"/from-definitions", "--push", sample(t, "go/hello")))
-	if diff := cmp.Diff(pulled(t, registry+"/from-definitions"), pulled(t, registry+"/from-published")); diff != "" {
+	harness.Run(t, e2etest.Birdhouse(t, "build", "--progress=plain", "-t", registry+"/from-definitions", "--push", e2etest.Sample(t, "go/hello")))
+	if diff := cmp.Diff(e2etest.Pulled(t, registry+"/from-definitions"), e2etest.Pulled(t, registry+"/from-published")); diff != "" {
 		t.Errorf("the image built on published bases is another:\n%s", diff)
 	}
 

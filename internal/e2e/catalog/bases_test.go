@@ -1,4 +1,4 @@
-package e2e_test
+package catalog_test
 
 import (
 	"archive/tar"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/birdhouse-build/birdhouse/catalog"
 	"github.com/birdhouse-build/birdhouse/frontend"
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 )
@@ -92,11 +93,11 @@ func sameBase(t *testing.T, one, two func(t *testing.T, arch string) v1.Image) {
 }
 
 // regular are the contents of the regular files among members.
-func regular(members map[string]member) map[string][]byte {
+func regular(members map[string]e2etest.Member) map[string][]byte {
 	files := map[string][]byte{}
 	for name, m := range members {
 		if m.Typeflag == tar.TypeReg {
-			files[name] = m.data
+			files[name] = m.Data
 		}
 	}
 	return files

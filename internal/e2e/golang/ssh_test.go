@@ -1,4 +1,4 @@
-package e2e_test
+package golang_test
 
 import (
 	"bytes"
@@ -27,6 +27,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
@@ -37,20 +38,20 @@ import (
 // alone and it is certain that nothing else is asked.
 func TestGoPrivateSSH(t *testing.T) {
 	const host, repository, mod = "code.corp.example.test", "/team/lib", "code.corp.example.test/team/lib"
-	dir := sample(t, "go/private-ssh")
+	dir := e2etest.Sample(t, "go/private-ssh")
 	repositories := t.TempDir()
-	write(t, filepath.Join(dir, "go.sum"), bareRepository(t, filepath.Join(repositories, repository), mod, "v1.0.0"))
+	e2etest.Write(t, filepath.Join(dir, "go.sum"), bareRepository(t, filepath.Join(repositories, repository), mod, "v1.0.0"))
 	agent, key := sshAgent(t)
 	certificate, bundle := serverCertificate(t, host)
 	env := []string{"HOME=" + t.TempDir(), "SSL_CERT_FILE=" + trusting(t, bundle)}
-	name := imageName(t) + ":" + unheard()
+	name := e2etest.ImageName(t) + ":" + unheard()
 
 	// What the build needs of the outside, it has after this: without the agent it
 	// fails, but not before the bases are there.
-	buildGo(t, sample(t, "go/hello"))
+	e2etest.Build(t, e2etest.Sample(t, "go/hello"))
 	build := func(flags ...string) *exec.Cmd {
 		args := append([]string{"build", "-t", name, "--progress=plain", "--add-host", host + ":127.0.0.1", dir}, flags...)
-		return with(birdhouse(t, args...), env...)
+		return with(e2etest.Birdhouse(t, args...), env...)
 	}
 	out := harness.RunFails(t, build())
 	for _, want := range []string{"ssh", "birdhouse.yaml"} {
@@ -99,10 +100,10 @@ func TestGoPrivateSSH(t *testing.T) {
 	if git.fetched.Load() == 0 {
 		t.Errorf("the repository was not fetched:\n%s", built)
 	}
-	if got := answer(t, name, nil); got != "from a repository" {
+	if got := e2etest.Answer(t, name, nil); got != "from a repository" {
 		t.Errorf("the program prints %q", got)
 	}
-	goSample{name: "ssh"}.check(t, stored(t, name, ""), "amd64")
+	goSample{name: "ssh"}.check(t, e2etest.Stored(t, name, ""), "amd64")
 }
 
 // alone runs f, and the processes that it starts, in a network namespace that has
@@ -141,8 +142,8 @@ func alone(f func() error) error {
 func bareRepository(t *testing.T, bare, path, version string) string {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "go.mod"), "module "+path+"\n\ngo 1.25\n")
-	write(t, filepath.Join(dir, "lib.go"), "// Package lib has a text.\npackage lib\n\n// Text is a text.\nconst Text = \"from a repository\"\n")
+	e2etest.Write(t, filepath.Join(dir, "go.mod"), "module "+path+"\n\ngo 1.25\n")
+	e2etest.Write(t, filepath.Join(dir, "lib.go"), "// Package lib has a text.\npackage lib\n\n// Text is a text.\nconst Text = \"from a repository\"\n")
 	sum := goSum(t, dir, path, version)
 	for _, args := range [][]string{
 		{"-C", dir, "init", "-q", "-b", "main"},

@@ -1,4 +1,4 @@
-package e2e_test
+package catalog_test
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/crane"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
@@ -17,19 +18,19 @@ import (
 // linked with it for both architectures on one, the library in the image, with a
 // record that scanners read.
 func TestPackages(t *testing.T) {
-	dir := sample(t, "go/packages")
-	name, out := buildGo(t, dir, "--platform", "linux/amd64,linux/arm64")
-	if got := answer(t, name, nil); got != "2 birds" {
+	dir := e2etest.Sample(t, "go/packages")
+	name, out := e2etest.Build(t, dir, "--platform", "linux/amd64,linux/arm64")
+	if got := e2etest.Answer(t, name, nil); got != "2 birds" {
 		t.Errorf("the program prints %q", got)
 	}
-	contains(t, out, "  packages     rarely ", "libsqlite3-0 3.", "needed by libsqlite3-dev", "[test 2/2] go test ./...")
+	e2etest.Contains(t, out, "  packages     rarely ", "libsqlite3-0 3.", "needed by libsqlite3-dev", "[test 2/2] go test ./...")
 	for arch, want := range map[string]struct {
 		triplet string
 		machine elf.Machine
 	}{"amd64": {"x86_64-linux-gnu", elf.EM_X86_64}, "arm64": {"aarch64-linux-gnu", elf.EM_AARCH64}} {
-		img := stored(t, name, arch)
+		img := e2etest.Stored(t, name, arch)
 		for _, file := range []string{"app/packages", "usr/lib/" + want.triplet + "/libsqlite3.so.0.8.6"} {
-			f, err := elf.NewFile(bytes.NewReader(content(t, img, file)))
+			f, err := elf.NewFile(bytes.NewReader(e2etest.Content(t, img, file)))
 			if err != nil {
 				t.Fatalf("%s: %s: %v", arch, file, err)
 			}
@@ -37,9 +38,9 @@ func TestPackages(t *testing.T) {
 				t.Errorf("%s: %s is for %s", arch, file, f.Machine)
 			}
 		}
-		record := string(content(t, img, "var/lib/dpkg/status.d/libsqlite3-0"))
-		contains(t, record, "Package: libsqlite3-0\n", "Architecture: "+arch+"\n", "Version: 3.")
-		for path := range members(t, flat{img}) {
+		record := string(e2etest.Content(t, img, "var/lib/dpkg/status.d/libsqlite3-0"))
+		e2etest.Contains(t, record, "Package: libsqlite3-0\n", "Architecture: "+arch+"\n", "Version: 3.")
+		for path := range e2etest.Files(t, img) {
 			if strings.Contains(path, "libsqlite3-dev") || strings.HasPrefix(path, "usr/include/") || strings.HasPrefix(path, "usr/share/man/") {
 				t.Errorf("%s: the image has %s", arch, path)
 			}
@@ -47,23 +48,23 @@ func TestPackages(t *testing.T) {
 	}
 
 	// Nothing is looked for again.
-	_, out = buildGo(t, dir)
+	_, out = e2etest.Build(t, dir)
 	for _, names := range []string{"libsqlite3-0", "libsqlite3-dev"} {
-		if !isCached(out, "find the packages for "+names) {
+		if !e2etest.IsCached(out, "find the packages for "+names) {
 			t.Errorf("what %s needs was looked for again:\n%s", names, out)
 		}
 	}
 
 	// Without the line the image lacks the library, and the build says the line.
 	descriptor := filepath.Join(dir, "birdhouse.yaml")
-	edit(t, descriptor, "packages: [libsqlite3-0]\n", "")
-	out = harness.RunFails(t, birdhouse(t, "build", "--progress=plain", dir))
-	contains(t, out, "needs libsqlite3.so.0, which the image does not have", "add to the descriptor: packages: [libsqlite3-0]", "birdhouse.yaml:4")
+	e2etest.Edit(t, descriptor, "packages: [libsqlite3-0]\n", "")
+	out = harness.RunFails(t, e2etest.Birdhouse(t, "build", "--progress=plain", dir))
+	e2etest.Contains(t, out, "needs libsqlite3.so.0, which the image does not have", "add to the descriptor: packages: [libsqlite3-0]", "birdhouse.yaml:4")
 
 	// A name that there is not is marked.
-	edit(t, descriptor, "test: true\n", "packages:\n  - libsqlite3\n  - libc6\n")
-	out = harness.RunFails(t, birdhouse(t, "build", "--progress=plain", dir))
-	contains(t, out, `birdhouse.yaml:7:5: packages: the archive has no package "libsqlite3" for amd64`,
+	e2etest.Edit(t, descriptor, "test: true\n", "packages:\n  - libsqlite3\n  - libc6\n")
+	out = harness.RunFails(t, e2etest.Birdhouse(t, "build", "--progress=plain", dir))
+	e2etest.Contains(t, out, `birdhouse.yaml:7:5: packages: the archive has no package "libsqlite3" for amd64`,
 		"7 |   - libsqlite3\n    |     ^^^^^^^^^^ did you mean libsqlite3-0, ")
 }
 
@@ -73,9 +74,9 @@ func TestPackagesThroughClients(t *testing.T) {
 	registry := harness.Registry(t)
 	daemon := harness.SharedBuildkitd(t)
 	frontend := harness.FrontendImage(t, daemon, registry)
-	dir := sample(t, "go/hello")
-	syntax(t, dir, frontend)
-	edit(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n", "language: go\npackages: [tini]\n")
+	dir := e2etest.Sample(t, "go/hello")
+	e2etest.Syntax(t, dir, frontend)
+	e2etest.Edit(t, filepath.Join(dir, "birdhouse.yaml"), "language: go\n", "language: go\npackages: [tini]\n")
 	buildctl := func(ref string, more ...string) {
 		t.Helper()
 		args := append([]string{
@@ -88,8 +89,8 @@ func TestPackagesThroughClients(t *testing.T) {
 	}
 
 	buildctl(registry + "/buildctl")
-	harness.Run(t, birdhouse(t, "build", "-t", registry+"/birdhouse", "--push", "--progress=plain", dir))
-	if diff := cmp.Diff(pulled(t, registry+"/buildctl"), pulled(t, registry+"/birdhouse")); diff != "" {
+	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", registry+"/birdhouse", "--push", "--progress=plain", dir))
+	if diff := cmp.Diff(e2etest.Pulled(t, registry+"/buildctl"), e2etest.Pulled(t, registry+"/birdhouse")); diff != "" {
 		t.Errorf("the image that birdhouse built is another than buildctl's:\n%s", diff)
 	}
 
@@ -101,13 +102,13 @@ func TestPackagesThroughClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	buildctl(registry+"/replaced", "--opt", "context:base:13=docker-image://"+registry+"/given")
-	img := pull(t, registry+"/replaced")
-	if got := string(content(t, img, "marker")); got != "given" {
+	img := e2etest.Pull(t, registry+"/replaced")
+	if got := string(e2etest.Content(t, img, "marker")); got != "given" {
 		t.Errorf("the base is not the one given: %q", got)
 	}
-	whole, replaced := pulled(t, registry+"/buildctl").Layers, pulled(t, registry+"/replaced").Layers
+	whole, replaced := e2etest.Pulled(t, registry+"/buildctl").Layers, e2etest.Pulled(t, registry+"/replaced").Layers
 	if len(replaced) != 3 || replaced[1] != whole[len(whole)-2] {
 		t.Errorf("the packages on another base are another layer: %v and %v", replaced, whole)
 	}
-	content(t, img, "usr/bin/tini")
+	e2etest.Content(t, img, "usr/bin/tini")
 }

@@ -1,4 +1,4 @@
-package e2e_test
+package golang_test
 
 import (
 	"encoding/json"
@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/crane"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
@@ -22,9 +23,9 @@ import (
 func TestGoProgramYq(t *testing.T) {
 	dir := published(t, "github.com/mikefarah/yq/v4", "v4.45.1")
 	initialised(t, dir)
-	name, _ := buildGo(t, dir)
+	name, _ := e2etest.Build(t, dir)
 	// go.mod's toolchain line says which Go.
-	goSample{name: "yq", version: "go1.22.5"}.check(t, stored(t, name, ""), "amd64")
+	goSample{name: "yq", version: "go1.22.5"}.check(t, e2etest.Stored(t, name, ""), "amd64")
 	if got := filter(t, name, "birds: [{name: wren}, {name: robin}]\n", ".birds[1].name"); got != "robin\n" {
 		t.Errorf("yq prints %q", got)
 	}
@@ -33,8 +34,8 @@ func TestGoProgramYq(t *testing.T) {
 func TestGoProgramShfmt(t *testing.T) {
 	dir := published(t, "mvdan.cc/sh/v3", "v3.10.0")
 	chosen(t, dir, "package: ./cmd/shfmt")
-	name, _ := buildGo(t, dir)
-	goSample{name: "shfmt"}.check(t, stored(t, name, ""), "amd64")
+	name, _ := e2etest.Build(t, dir)
+	goSample{name: "shfmt"}.check(t, e2etest.Stored(t, name, ""), "amd64")
 	if got := filter(t, name, "if true;then echo   x;fi\n"); got != "if true; then echo x; fi\n" {
 		t.Errorf("shfmt prints %q", got)
 	}
@@ -44,19 +45,19 @@ func TestGoProgramHTTPEcho(t *testing.T) {
 	dir := published(t, "github.com/hashicorp/http-echo", "v1.0.0")
 	initialised(t, dir)
 	descriptor := filepath.Join(dir, "birdhouse.yaml")
-	edit(t, descriptor, "language: go", `language: go
+	e2etest.Edit(t, descriptor, "language: go", `language: go
 version: 1 # go.mod asks for a Go that gets no fixes any more
 entrypoint: [/app/http-echo, -text=tweet]
 expose: [5678]
 smoke: {path: /, output: tweet}`)
-	name, out := buildGo(t, dir)
+	name, out := e2etest.Build(t, dir)
 	if !strings.Contains(out, "GET / on port 5678 answered 200") {
 		t.Errorf("the smoke check is not shown:\n%s", out)
 	}
-	goSample{name: "http-echo"}.check(t, stored(t, name, ""), "amd64")
-	port := freePort(t)
-	s := serve(t, port, birdhouse(t, "run", name, fmt.Sprintf("-listen=127.0.0.1:%d", port)))
-	if got := s.get(t, "/"); got != "tweet" {
+	goSample{name: "http-echo"}.check(t, e2etest.Stored(t, name, ""), "amd64")
+	port := e2etest.FreePort(t)
+	s := e2etest.Serve(t, port, e2etest.Birdhouse(t, "run", name, fmt.Sprintf("-listen=127.0.0.1:%d", port)))
+	if got := s.Get(t, "/"); got != "tweet" {
 		t.Errorf("http-echo answers %q", got)
 	}
 }
@@ -65,12 +66,12 @@ smoke: {path: /, output: tweet}`)
 func TestGoProgramsCraneAndRegistry(t *testing.T) {
 	dir := published(t, "github.com/google/go-containerregistry", "v0.22.1")
 	chosen(t, dir, "package: ./cmd/registry")
-	edit(t, filepath.Join(dir, "birdhouse.yaml"), "package: ./cmd/registry", "package: [./cmd/crane, ./cmd/registry]\nentrypoint: [/app/registry]\nversion: 1")
-	name, _ := buildGo(t, dir)
-	goSample{programs: []string{"crane", "registry"}}.check(t, stored(t, name, ""), "amd64")
+	e2etest.Edit(t, filepath.Join(dir, "birdhouse.yaml"), "package: ./cmd/registry", "package: [./cmd/crane, ./cmd/registry]\nentrypoint: [/app/registry]\nversion: 1")
+	name, _ := e2etest.Build(t, dir)
+	goSample{programs: []string{"crane", "registry"}}.check(t, e2etest.Stored(t, name, ""), "amd64")
 
-	port := freePort(t)
-	serve(t, port, birdhouse(t, "run", name, fmt.Sprintf("-port=%d", port)))
+	port := e2etest.FreePort(t)
+	e2etest.Serve(t, port, e2etest.Birdhouse(t, "run", name, fmt.Sprintf("-port=%d", port)))
 	img, err := random.Image(1<<16, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +84,7 @@ func TestGoProgramsCraneAndRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := answer(t, name, []string{"--entrypoint", "/app/crane"}, "digest", ref); got != digest.String() {
+	if got := e2etest.Answer(t, name, []string{"--entrypoint", "/app/crane"}, "digest", ref); got != digest.String() {
 		t.Errorf("crane says the digest is %q, want %s", got, digest)
 	}
 }
@@ -113,7 +114,7 @@ func published(t *testing.T, module, version string) string {
 // initialised has birdhouse write the descriptor.
 func initialised(t *testing.T, dir string) {
 	t.Helper()
-	out := harness.Run(t, birdhouse(t, "init", dir))
+	out := harness.Run(t, e2etest.Birdhouse(t, "init", dir))
 	text, err := os.ReadFile(filepath.Join(dir, "birdhouse.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +128,7 @@ func initialised(t *testing.T, dir string) {
 // with the line that it asks for.
 func chosen(t *testing.T, dir, line string) {
 	t.Helper()
-	out := harness.RunFails(t, birdhouse(t, "init", dir))
+	out := harness.RunFails(t, e2etest.Birdhouse(t, "init", dir))
 	if !strings.Contains(out, "\n# "+line+"\n") {
 		t.Fatalf("init does not say that one may write %q:\n%s", line, out)
 	}
@@ -136,13 +137,13 @@ func chosen(t *testing.T, dir, line string) {
 	}
 	_, rest, _ := strings.Cut(out, "\n\n")
 	text, _, _ := strings.Cut(rest, "\nbirdhouse.yaml:")
-	write(t, filepath.Join(dir, "birdhouse.yaml"), strings.Replace(text, "# "+line+"\n", line+"\n", 1))
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), strings.Replace(text, "# "+line+"\n", line+"\n", 1))
 }
 
 // filter is what a program prints that is given something to read.
 func filter(t *testing.T, name, input string, args ...string) string {
 	t.Helper()
-	cmd := birdhouse(t, slices.Concat([]string{"run", "-i", name}, args)...)
+	cmd := e2etest.Birdhouse(t, slices.Concat([]string{"run", "-i", name}, args)...)
 	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.Output()
 	if err != nil {

@@ -1,0 +1,2 @@
+// Package node has end-to-end tests alone: those of Node's programs and sites.
+package node
