@@ -310,11 +310,21 @@ func stageConfig(img dockerspec.DockerOCIImage) *dockerspec.DockerOCIImage {
 	return out
 }
 
+// serverPlatforms are those whose programs the server runs: its own, and those that
+// its kernel has an emulator for.
+func (b *build) serverPlatforms() []ocispecs.Platform {
+	if workers := b.client.BuildOpts().Workers; len(workers) > 0 {
+		return workers[0].Platforms
+	}
+	return nil
+}
+
 // options are those of this build, for any target platform.
 func (b *build) options(ctx context.Context) (birdllb.Options, error) {
 	o := birdllb.Options{
 		Caps:           b.client.BuildOpts().LLBCaps,
 		Build:          platforms.Normalize(b.ui.BuildPlatforms[0]),
+		Emulated:       b.serverPlatforms(),
 		PrefixPlatform: b.ui.MultiPlatformRequested,
 		Epoch:          b.epoch,
 		NoCache:        b.ui.IsNoCache,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -395,6 +396,44 @@ func TestNativeStage(t *testing.T) {
 	_, err := birdllb.Convert(t.Context(), p, options(arm64, caps()))
 	if err == nil || !strings.Contains(err.Error(), "building for linux/arm64 on linux/amd64: bcrypt may compile native code") {
 		t.Error(err)
+	}
+}
+
+// Where the server runs programs of the other platform as well, what compiles is
+// run as the other platform's, on its base, and by its name in progress output.
+func TestNativeStageIsEmulated(t *testing.T) {
+	p := &plan.Plan{
+		Language: "node", Run: plan.Base{Image: "node", Version: "24"},
+		Stages: []plan.Stage{
+			{Name: "deps", Base: plan.Base{Image: "node", Version: "24", Variant: "build"},
+				Steps: []plan.Step{{Name: "npm ci", Args: []string{"npm", "ci"}, Dir: "/", Mounts: []plan.Mount{{Kind: plan.MountOutput, Target: "/out"}}}}},
+			{Name: "prod", PerPlatform: true, Native: "bcrypt may compile native code", Base: plan.Base{Image: "node", Version: "24", Variant: "build-full"},
+				Steps: []plan.Step{{
+					Name: "npm ci --omit=dev", Args: []string{"npm", "ci"}, Dir: "/",
+					PlatformEnv: map[string][]plan.Env{"arm64": {{Name: "cpu", Value: "arm64"}}, "arm64@amd64": {{Name: "foreign", Value: "true"}}},
+					Mounts:      []plan.Mount{{Kind: plan.MountOutput, Target: "/out"}},
+				}}},
+		},
+		Layers: []plan.Layer{{Name: "dependencies", Copies: []plan.Copy{{Stage: "prod", Source: "/", Target: "/app"}, {Stage: "deps", Source: "/", Target: "/app"}}}},
+	}
+	o := options(arm64, caps())
+	o.Emulated = []ocispecs.Platform{amd64, {OS: "linux", Architecture: "arm", Variant: "v7"}, {OS: "linux", Architecture: "arm64", Variant: "v8"}}
+	g, err := birdllb.Convert(t.Context(), p, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for key, op := range ops(t, marshal(t, g.Image)) {
+		if e := op.GetExec(); e != nil && e.Meta.Args[0] == "npm" {
+			name, _, _ := strings.Cut(key, "\x00")
+			found[name] = op.Platform.Architecture
+			if slices.Contains(e.Meta.Env, "foreign=true") {
+				t.Errorf("%s runs as on another machine: %q", name, e.Meta.Env)
+			}
+		}
+	}
+	if want := map[string]string{"[deps] npm ci": "amd64", "[prod] npm ci --omit=dev (emulated)": "arm64"}; !maps.Equal(found, want) {
+		t.Errorf("commands run as %v, want %v", found, want)
 	}
 }
 

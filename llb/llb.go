@@ -68,6 +68,8 @@ type Options struct {
 	Caps apicaps.CapSet
 	// Build is the platform that commands run on, Target the image's.
 	Build, Target ocispecs.Platform
+	// Emulated are the platforms whose programs the server runs as well.
+	Emulated []ocispecs.Platform
 	// PrefixPlatform names the target platform in progress output.
 	PrefixPlatform bool
 	// Epoch is the time of everything that is created.

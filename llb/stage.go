@@ -29,14 +29,20 @@ const (
 
 // stage adds the commands of a stage and records its outputs.
 func (g *graph) stage(ctx context.Context, s plan.Stage) error {
+	on, how := g, ""
 	if s.Native != "" && g.Target.Architecture != g.Build.Architecture {
-		return fmt.Errorf("building for %s on %s: %s, and there is no compiler for the other architecture: build on a machine of that architecture",
-			platforms.Format(g.Target), platforms.Format(g.Build), s.Native)
+		if !g.emulates(g.Target) {
+			return fmt.Errorf("building for %s on %s: %s, and there is no compiler for the other architecture: build on a machine of that architecture, or have this one emulate it (binfmt_misc and qemu)",
+				platforms.Format(g.Target), platforms.Format(g.Build), s.Native)
+		}
+		emulated := *g
+		emulated.Build = g.Target
+		on, how = &emulated, " (emulated)"
 	}
 	if s.Base.Cross != "" && g.Target.Architecture != g.Build.Architecture {
 		s.Base.With = append(slices.Clone(s.Base.With), s.Base.Cross+g.Target.Architecture)
 	}
-	base, err := g.Bases.Base(ctx, s.Base, g.Build)
+	base, err := g.Bases.Base(ctx, s.Base, on.Build)
 	if err != nil {
 		return err
 	}
@@ -54,8 +60,8 @@ func (g *graph) stage(ctx context.Context, s plan.Stage) error {
 		if s.PerPlatform && g.PrefixPlatform {
 			stage = platforms.Format(g.Target) + " " + stage
 		}
-		name := fmt.Sprintf("[%s] %s", stage, step.Name)
-		root, err = g.step(ctx, s.Name, step, name, root, outputs, s.Gate && i == len(s.Steps)-1)
+		name := fmt.Sprintf("[%s] %s%s", stage, step.Name, how)
+		root, err = on.step(ctx, s.Name, step, name, root, outputs, s.Gate && i == len(s.Steps)-1)
 		if err != nil {
 			return fmt.Errorf("%s: %w", step.Name, err)
 		}
@@ -67,6 +73,14 @@ func (g *graph) stage(ctx context.Context, s plan.Stage) error {
 		}
 	}
 	return nil
+}
+
+// emulates says whether the server runs programs of a platform that is not its own.
+func (o Options) emulates(p ocispecs.Platform) bool {
+	return slices.ContainsFunc(o.Emulated, func(e ocispecs.Platform) bool {
+		e = platforms.Normalize(e)
+		return e.OS == p.OS && e.Architecture == p.Architecture && e.Variant == p.Variant
+	})
 }
 
 // step adds one command to root and its results to outputs.
