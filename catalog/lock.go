@@ -141,9 +141,25 @@ func misread(data []byte, err error) error {
 		return err
 	}
 	if head.Schema != LockSchema {
-		return fmt.Errorf("it has the schema %d, this program reads %d; `birdhouse catalog update FILE` writes a new one", head.Schema, LockSchema)
+		return &SchemaError{Schema: head.Schema}
 	}
 	return err
+}
+
+// SchemaError is a lock of another form than this program reads.
+type SchemaError struct {
+	// Schema is the lock's; 0 for what is no lock.
+	Schema int
+}
+
+func (e *SchemaError) Error() string {
+	switch {
+	case e.Schema > LockSchema:
+		return fmt.Sprintf("it has the schema %d, this program reads %d; a newer birdhouse has written it", e.Schema, LockSchema)
+	case e.Schema < 1:
+		return "it is no lock: it has no schema"
+	}
+	return fmt.Sprintf("it has the schema %d, this program reads %d; `birdhouse catalog update FILE` writes a new one", e.Schema, LockSchema)
 }
 
 var (

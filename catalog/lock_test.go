@@ -65,6 +65,8 @@ func TestLocksThatAreRefused(t *testing.T) {
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"not JSON", "{", "{{", "reading the catalog's lock x.lock"},
 		{"another schema", `"schema": 2`, `"schema": 1`, "it has the schema 1, this program reads 2; `birdhouse catalog update FILE` writes a new one"},
+		{"a newer schema", `"schema": 2`, `"schema": 3`, "it has the schema 3, this program reads 2; a newer birdhouse has written it"},
+		{"no schema", `"schema": 2,`, ``, "it is no lock: it has no schema"},
 		{"unknown key", `"schema": 2`, `"schema": 2, "more": 1`, "more"},
 		{"no time", `"2026-11-20T02:11:10Z",` + "\n" + `  "suites"`, `"0001-01-01T00:00:00Z", "suites"`, "it has no time"},
 		{"more text", "\n}\n", "\n}\n{}", "after top-level value"},

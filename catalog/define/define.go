@@ -152,7 +152,14 @@ type Location struct {
 	// Name is, of kind "npm", the name of a package, and of kind "nodejs" the end
 	// of the name of a release's files: "linux-x64".
 	Name string `yaml:"name"`
+	// Signers are, of kind "nodejs", the fingerprints of the primary OpenPGP keys
+	// that may sign a release's checksums, in upper case.
+	Signers []string `yaml:"signers"`
 }
+
+// fingerprint is the form of a version 4 key's,
+// https://www.rfc-editor.org/rfc/rfc9580#section-5.5.4.2.
+var fingerprint = regexp.MustCompile(`^[0-9A-F]{40}$`)
 
 // Take takes a file or folder out of an archive: From is the path there, without
 // the leading elements that do not count, "." for all of it, To the path in the
@@ -563,6 +570,14 @@ func (d *Definitions) checkArchives(fail func(string, ...any)) {
 		for i, l := range a.Locations {
 			if slices.IndexFunc(a.Locations, func(o Location) bool { return o.Kind == l.Kind }) != i {
 				fail("archive %q has the location %q twice", name, l.Kind)
+			}
+			if (l.Kind == "nodejs") != (len(l.Signers) > 0) {
+				fail("archive %q: the location nodejs, and no other, has signers", name)
+			}
+			for _, s := range l.Signers {
+				if !fingerprint.MatchString(s) {
+					fail("archive %q: %q is no fingerprint of an OpenPGP key, 40 hexadecimal digits in upper case", name, s)
+				}
 			}
 			for _, arch := range d.ArchitectureNames() {
 				if n := d.Expand(Place{Arch: arch}, []string{l.Name})[0]; n == "" || placeholder.MatchString(n) {

@@ -22,7 +22,7 @@ func lockArchives(ctx context.Context, o Options, lock *catalog.Lock) error {
 		finders = map[string]Archive{}
 		fetcher := &archive.Fetcher{Client: secureRedirects(o.HTTP)}
 		for name := range o.Definitions.Archives {
-			finders[name] = &releases{name: name, defs: o.Definitions, locations: o.Locations, fetcher: fetcher}
+			finders[name] = &releases{name: name, defs: o.Definitions, locations: o.Locations, keys: o.ArchiveKeys, now: o.Now, fetcher: fetcher}
 		}
 	}
 	needed := neededArchives(o.Definitions)

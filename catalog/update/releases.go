@@ -16,7 +16,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
 	"golang.org/x/mod/semver"
 	"golang.org/x/sync/errgroup"
 
@@ -37,7 +39,10 @@ type releases struct {
 	name      string
 	defs      *define.Definitions
 	locations catalog.Locations
-	fetcher   *archive.Fetcher
+	// keys are armored public keys of those who sign releases.
+	keys    []byte
+	now     func() time.Time
+	fetcher *archive.Fetcher
 
 	mu      sync.Mutex
 	sources map[string]source // by kind; made when they are needed
@@ -136,9 +141,32 @@ func (r *releases) source(l define.Location, base string) (source, error) {
 	case "npm":
 		return &npmSource{base: base, names: names, fetcher: r.fetcher, packages: map[string]npmPackage{}}, nil
 	case "nodejs":
-		return &nodejsSource{base: base, names: names, fetcher: r.fetcher}, nil
+		keys, err := signers(r.keys, l.Signers)
+		if err != nil {
+			return nil, err
+		}
+		return &nodejsSource{base: base, names: names, keys: keys, now: r.now, fetcher: r.fetcher}, nil
 	}
 	return nil, fmt.Errorf("%q is no kind of location", l.Kind)
+}
+
+// signers returns those of the armored keys whose fingerprints are listed.
+func signers(armored []byte, fingerprints []string) (openpgp.EntityList, error) {
+	const way = "the public keys of Node's release team are at https://github.com/nodejs/release-keys: name a file with them, armored, with --node-keys or in BIRDHOUSE_NODE_KEYS"
+	if len(armored) == 0 {
+		return nil, errors.New("the release site's checksums are signed, and cannot be verified without keys; " + way)
+	}
+	all, err := archive.ReadKeys(armored)
+	if err != nil {
+		return nil, fmt.Errorf("the keys of Node's release team: %w", err)
+	}
+	listed := slices.DeleteFunc(all, func(k *openpgp.Entity) bool {
+		return !slices.Contains(fingerprints, fmt.Sprintf("%X", k.PrimaryKey.Fingerprint))
+	})
+	if len(listed) == 0 {
+		return nil, errors.New("none of the keys given is of Node's release team, as the definitions list them; " + way)
+	}
+	return listed, nil
 }
 
 // release is the form of a version that counts: prereleases do not.
@@ -288,11 +316,13 @@ func (s *npmSource) file(ctx context.Context, arch, version string) (path, check
 }
 
 // nodejsSource is a site with Node's releases: a list of them in index.json, and
-// a folder for each with the checksums of its files in SHASUMS256.txt. The list
-// and the checksums are believed as the site has them.
+// a folder for each with the signed checksums of its files in SHASUMS256.txt.asc. The
+// list is believed as the site has it.
 type nodejsSource struct {
 	base    string
 	names   map[string]string
+	keys    openpgp.EntityList
+	now     func() time.Time // nil is the machine's clock
 	fetcher *archive.Fetcher
 
 	mu   sync.Mutex
@@ -330,19 +360,28 @@ func (s *nodejsSource) versions(ctx context.Context, arch string) ([]string, err
 func (s *nodejsSource) file(ctx context.Context, arch, version string) (path, checksum string, err error) {
 	folder := "v" + version
 	name := fmt.Sprintf("node-v%s-%s.tar.xz", version, s.names[arch])
-	data, err := s.fetcher.Get(ctx, s.base+"/"+folder+"/SHASUMS256.txt", maxListing)
+	const sums = "SHASUMS256.txt.asc"
+	data, err := s.fetcher.Get(ctx, s.base+"/"+folder+"/"+sums, maxListing)
 	if err != nil {
 		return "", "", err
 	}
-	for line := range strings.Lines(string(data)) {
+	now := time.Now
+	if s.now != nil {
+		now = s.now
+	}
+	text, _, err := archive.Signed(data, s.keys, now())
+	if err != nil {
+		return "", "", fmt.Errorf("%s: verifying %s of %s: %w", s, sums, folder, err)
+	}
+	for line := range strings.Lines(string(text)) {
 		if f := strings.Fields(line); len(f) == 2 && f[1] == name {
 			if raw, err := hex.DecodeString(f[0]); err != nil || len(raw) != sha256.Size {
-				return "", "", fmt.Errorf("%s: its SHASUMS256.txt has no SHA-256 checksum for %s: %.80q", s, name, f[0])
+				return "", "", fmt.Errorf("%s: its %s has no SHA-256 checksum for %s: %.80q", s, sums, name, f[0])
 			}
 			return folder + "/" + name, "sha256:" + strings.ToLower(f[0]), nil
 		}
 	}
-	return "", "", fmt.Errorf("%s: its SHASUMS256.txt of %s does not name %s", s, folder, name)
+	return "", "", fmt.Errorf("%s: its %s of %s does not name %s", s, sums, folder, name)
 }
 
 func redacted(s string) string {

@@ -13,11 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/birdhouse-build/birdhouse/catalog"
 	"github.com/birdhouse-build/birdhouse/catalog/debian/archive"
 	"github.com/birdhouse-build/birdhouse/catalog/define"
+	"github.com/birdhouse-build/birdhouse/catalog/internal/archivetest"
 )
 
 const withArchives = `
@@ -27,7 +29,7 @@ archives:
   node:
     stripComponents: 1
     purl: "pkg:generic/node@{release}"
-    locations: [{kind: nodejs, name: "linux-{node}"}, {kind: npm, name: "node-linux-{node}"}]
+    locations: [{kind: nodejs, name: "linux-{node}", signers: ["SIGNER"]}, {kind: npm, name: "node-linux-{node}"}]
   npm:
     stripComponents: 1
     purl: "pkg:npm/npm@{release}"
@@ -122,11 +124,28 @@ var usual = map[string][]string{
 	"npm":              {"10.9.9", "11.2.0", "11.10.0", "12.0.0"},
 }
 
+// releaser is the key that signs releases.
+func releaser(t *testing.T) *openpgp.Entity {
+	t.Helper()
+	if releaserKey == nil {
+		releaserKey = archivetest.NewKey(t)
+	}
+	return releaserKey
+}
+
+var releaserKey *openpgp.Entity
+
+func archiveDefinitions(t *testing.T) *define.Definitions {
+	t.Helper()
+	defs, err := define.Read([]byte(strings.Replace(withArchives, "SIGNER", fmt.Sprintf("%X", releaser(t).PrimaryKey.Fingerprint), 1)))
+	require.NoError(t, err)
+	return defs
+}
+
 func finder(t *testing.T, name string, locations catalog.Locations) *releases {
 	t.Helper()
-	defs, err := define.Read([]byte(withArchives))
-	require.NoError(t, err)
-	return &releases{name: name, defs: defs, locations: locations,
+	return &releases{name: name, defs: archiveDefinitions(t), locations: locations, keys: archivetest.Armor(t, releaser(t)),
+		now:     func() time.Time { return archivetest.Now },
 		fetcher: &archive.Fetcher{Client: secureRedirects(nil), Tries: 2, Wait: time.Millisecond}}
 }
 
@@ -185,7 +204,7 @@ func nodeSite(t *testing.T, releases map[string][]string) *site {
 			files["/dist/v"+v+"/"+file] = file
 			sums += fmt.Sprintf("%x  %s\n%x  %s.gz\n", sha256.Sum256([]byte(file)), file, sha256.Sum256(nil), file)
 		}
-		files["/dist/v"+v+"/SHASUMS256.txt"] = sums
+		files["/dist/v"+v+"/SHASUMS256.txt.asc"] = archivetest.Sign(t, releaser(t), sums)
 	}
 	text, err := json.Marshal(list)
 	require.NoError(t, err)
@@ -309,7 +328,7 @@ func TestReleasesErrors(t *testing.T) {
 
 	site := nodeSite(t, map[string][]string{"24.1.0": {"linux-x64", "linux-arm64"}})
 	for what, text := range map[string]string{"does not name node-v24.1.0-linux": "\n", "has no SHA-256 checksum": "abc  node-v24.1.0-linux-x64.tar.xz\nabc  node-v24.1.0-linux-arm64.tar.xz\n"} {
-		site.put("/dist/v24.1.0/SHASUMS256.txt", text)
+		site.put("/dist/v24.1.0/SHASUMS256.txt.asc", archivetest.Sign(t, releaser(t), text))
 		_, err := finder(t, "node", catalog.Locations{"nodejs": site.URL + "/dist"}).Lock(t.Context(), "24", both, catalog.LockedArchive{})
 		require.ErrorContains(t, err, what)
 	}
@@ -318,12 +337,58 @@ func TestReleasesErrors(t *testing.T) {
 	require.ErrorContains(t, err, "/dist/index.json: the server answers 404")
 }
 
+// What a site says of a release counts only when it is signed by one of its makers.
+func TestSignaturesOfReleases(t *testing.T) {
+	const asc = "/dist/v24.21.0/SHASUMS256.txt.asc"
+	const file = "/dist/v24.21.0/node-v24.21.0-linux-x64.tar.xz"
+	other := archivetest.NewKey(t)
+	for _, tt := range []struct {
+		name   string
+		keys   []byte
+		change func(s *site)
+		want   string
+	}{
+		{"changed after signing", nil, func(s *site) {
+			s.put(asc, strings.Replace(s.files[asc], "linux-x64.tar.xz.gz", "linux-x64.tar.xz.xx", 1))
+		}, "verifying SHASUMS256.txt.asc of v24.21.0: its signature is not valid"},
+		{"no signature", nil, func(s *site) { s.put(asc, fmt.Sprintf("%x  node-v24.21.0-linux-x64.tar.xz\n", sha256.Sum256(nil))) },
+			"verifying SHASUMS256.txt.asc of v24.21.0: it has no OpenPGP signature"},
+		{"no such file", nil, func(s *site) { s.put("/dist/v24.21.0/SHASUMS256.txt", "x"); s.put(asc, "") }, asc + ": the server answers 404"},
+		{"signed by another", append(archivetest.Armor(t, releaser(t)), archivetest.Armor(t, other)...), func(s *site) {
+			s.put(asc, archivetest.Sign(t, other, "x"))
+		}, "it is signed by none of the keys that are trusted"},
+		{"wrong checksum", nil, func(s *site) { s.put(file, "another") }, "node-v24.21.0-linux-x64.tar.xz has 7 bytes with the checksum sha256:"},
+		{"no keys", []byte{}, func(*site) {}, "cannot be verified without keys; the public keys of Node's release team are at "},
+		{"keys of others", archivetest.Armor(t, other), func(*site) {}, "none of the keys given is of Node's release team"},
+		{"keys that are none", []byte("nonsense"), func(*site) {}, "no OpenPGP public key found"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := nodeSite(t, map[string][]string{"24.21.0": {"linux-x64", "linux-arm64"}})
+			tt.change(s)
+			r := finder(t, "node", catalog.Locations{"nodejs": s.URL + "/dist"})
+			if tt.keys != nil {
+				r.keys = tt.keys
+			}
+			_, err := r.Lock(t.Context(), "24", both, catalog.LockedArchive{})
+			require.ErrorContains(t, err, tt.want)
+			if !strings.Contains(tt.name, "checksum") {
+				require.NotContains(t, s.asked(), file, "nothing is downloaded that cannot be verified")
+			}
+		})
+	}
+
+	// The text alone counts, and not what stands around it.
+	s := nodeSite(t, map[string][]string{"24.21.0": {"linux-x64", "linux-arm64"}})
+	s.put(asc, fmt.Sprintf("%x  node-v24.21.0-linux-x64.tar.xz\n", sha256.Sum256(nil))+s.files[asc])
+	_, err := finder(t, "node", catalog.Locations{"nodejs": s.URL + "/dist"}).Lock(t.Context(), "24", both, catalog.LockedArchive{})
+	require.NoError(t, err)
+}
+
 // All archives that the definitions' images have are in the lock, and it is one
 // that can be read again and built from.
 func TestLockArchives(t *testing.T) {
 	s := registry(t, usual)
-	defs, err := define.Read([]byte(withArchives))
-	require.NoError(t, err)
+	defs := archiveDefinitions(t)
 	o := Options{Definitions: defs, Locations: catalog.Locations{"npm": s.URL + "/npm"}}
 	lock := &catalog.Lock{Schema: catalog.LockSchema, Time: time.Unix(1e9, 0), Suites: map[string]catalog.LockedSuite{"7": {}}}
 	require.ErrorContains(t, lockArchives(t.Context(), o, lock), "npm for version 22: there is no release of \"22\"")

@@ -45,6 +45,14 @@ type Options struct {
 	// Locations are where what is no Debian package is looked for. Of an archive
 	// with none that is known, what was locked before stays.
 	Locations catalog.Locations
+	// ArchiveKeys are the armored OpenPGP public keys of those who sign releases
+	// of what is no Debian package. Only keys count that the definitions name.
+	ArchiveKeys []byte
+	// Keep are the releases of Debian ("14") of which the previous lock's packages
+	// stay, without asking for newer ones.
+	Keep []string
+	// Notice is told what deserves to be looked at; may be nil.
+	Notice func(string)
 	// Archives find the releases of what is no Debian package, by its name in
 	// the definitions; nil look for them at Locations.
 	Archives map[string]Archive
@@ -93,13 +101,26 @@ func run(ctx context.Context, o Options) (*catalog.Lock, error) {
 	lock := &catalog.Lock{Schema: catalog.LockSchema, Suites: map[string]catalog.LockedSuite{}}
 	locker := &locker{defs: o.Definitions, leftOut: map[string]map[string]bool{}}
 	var problems []error
+	if err := o.checkKept(); err != nil {
+		return nil, err
+	}
 	for _, name := range o.Definitions.SuiteNames() {
+		if slices.Contains(o.Keep, name) {
+			lock.Suites[name] = o.Previous.Suites[name]
+			for _, src := range lock.Suites[name].Sources {
+				lock.Time = latest(lock.Time, src.Date)
+			}
+			continue
+		}
 		suite := o.Definitions.Suites[name]
 		releases := make([]*archive.Release, len(suite.Sources))
 		group, gctx := errgroup.WithContext(ctx)
 		for i, src := range suite.Sources {
 			group.Go(func() (err error) {
 				releases[i], err = archive.FetchRelease(gctx, fetcher, o.Mirror.Base(src.Archive), src.Suite, keys, now, src.Grace())
+				if expired := (*archive.ExpiredError)(nil); errors.As(err, &expired) {
+					return o.expired(name, err)
+				}
 				return err
 			})
 		}
@@ -116,8 +137,10 @@ func run(ctx context.Context, o Options) (*catalog.Lock, error) {
 				Archive: src.Archive, Suite: src.Suite, InRelease: r.SHA256, Date: r.Date, Signer: r.Signer,
 				Indices: map[string]catalog.LockedIndex{},
 			})
-			if r.Date.After(lock.Time) {
-				lock.Time = r.Date
+			lock.Time = latest(lock.Time, r.Date)
+			if !r.ValidUntil.IsZero() && now.After(r.ValidUntil) {
+				o.notice("the mirror's %s of Debian %s expired on %s; as it is in development, it is accepted until %s",
+					src.Suite, name, r.ValidUntil.Format(time.DateOnly), r.ValidUntil.Add(src.Grace()).Format(time.DateOnly))
 			}
 		}
 		indices, err := fetchIndices(ctx, fetcher, suite, releases, o.Definitions.ArchitectureNames(), locked.Sources)
@@ -127,10 +150,55 @@ func run(ctx context.Context, o Options) (*catalog.Lock, error) {
 		lock.Suites[name] = locked
 		problems = append(problems, locker.lock(name, indices, locked.Layers)...)
 	}
-	if problems = append(problems, locker.unused()...); len(problems) > 0 {
+	if len(o.Keep) == 0 {
+		// Of a release that is kept nobody has asked what its packages need.
+		problems = append(problems, locker.unused()...)
+	}
+	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return lock, lockArchives(ctx, o, lock)
+	if err := lockArchives(ctx, o, lock); err != nil {
+		return nil, err
+	}
+	// What was kept may be older than the definitions.
+	if _, err := catalog.New(o.Definitions, lock); err != nil && len(o.Keep) > 0 {
+		return nil, fmt.Errorf("release %s of Debian cannot be kept as it is locked: %w", strings.Join(o.Keep, ", "), err)
+	}
+	return lock, nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func (o Options) notice(format string, args ...any) {
+	if o.Notice != nil {
+		o.Notice(fmt.Sprintf(format, args...))
+	}
+}
+
+func (o Options) checkKept() error {
+	for _, name := range o.Keep {
+		if o.Definitions.Suites[name].Sources == nil {
+			return fmt.Errorf("keeping Debian %s: there is only %s", name, strings.Join(o.Definitions.SuiteNames(), ", "))
+		}
+		if o.Previous == nil || len(o.Previous.Suites[name].Layers) == 0 {
+			return fmt.Errorf("keeping Debian %s: the lock has no packages of it", name)
+		}
+	}
+	return nil
+}
+
+// expired says what can be done about a suite that a mirror no longer follows.
+func (o Options) expired(name string, err error) error {
+	way := "use another mirror"
+	if o.Previous != nil && len(o.Previous.Suites[name].Layers) > 0 {
+		way += fmt.Sprintf(", or keep what is locked of Debian %s, with --keep %s", name, name)
+	}
+	return fmt.Errorf("release %s of Debian: %w; %s", name, err, way)
 }
 
 // notOlder refuses a mirror that lags behind what was locked already: whoever

@@ -163,7 +163,7 @@ func TestUpdateThatIsRefused(t *testing.T) {
 		}), "", "", "layer tool of 7 for amd64: tool-x86 3.0 conflicts with files 7"},
 		{"expired", change(2, func(s *archivetest.Suite) {
 			s.Date, s.ValidUntil = archivetest.Now.AddDate(0, 0, -9), archivetest.Now.AddDate(0, 0, -2)
-		}), "", "", "stone-security/InRelease: it expired on 2026-02-27T12:00:00Z"},
+		}), "", "", "stone-security/InRelease: it expired on 2026-02-27T12:00:00Z, 2 days ago: the mirror has stopped following the suite; use another mirror"},
 		{"another signer", change(1, func(s *archivetest.Suite) { s.Signer = archivetest.NewKey(t) }), "", "", "stone-updates/InRelease: it is signed by none of the keys that are trusted"},
 		{"a suite is gone", stone()[:2], "", "", "stone-security/InRelease: the server answers 404 Not Found"},
 	} {
@@ -253,10 +253,44 @@ images:`, 1)
 	_, err = c.Image(plan.Base{Image: "static", Version: "7", With: []string{"made"}}, "arm64", "amd64")
 	require.ErrorContains(t, err, `no package set "made"; there are tool`)
 
+	// It is said that it is past its expiry.
+	var notes []string
+	o.Notice = func(s string) { notes = append(notes, s) }
+	_, _, err = update.Run(context.Background(), o)
+	require.NoError(t, err)
+	require.Equal(t, []string{"the mirror's iron of Debian 8 expired on 2026-02-27; as it is in development, it is accepted until 2026-03-02"}, notes)
+
 	// Past the grace it is refused.
 	o.Definitions = read(t, strings.Replace(text, "graceDays: 3", "graceDays: 1", 1))
 	_, _, err = update.Run(context.Background(), o)
-	require.ErrorContains(t, err, "iron/InRelease: it expired on 2026-02-27T12:00:00Z")
+	require.ErrorContains(t, err, "release 8 of Debian: verifying "+a.URL+"/dists/iron/InRelease: it expired on 2026-02-27T12:00:00Z, 2 days ago, "+
+		"and for iron it is accepted up to 1 days: the mirror has stopped following the suite; use another mirror")
+	require.NotContains(t, err.Error(), "--keep", "there is nothing to keep")
+
+	// What was locked of it can be kept, while the others are followed.
+	o.Previous = lock
+	_, _, err = update.Run(context.Background(), o)
+	require.ErrorContains(t, err, "use another mirror, or keep what is locked of Debian 8, with --keep 8")
+	newer := stone()
+	newer[2].Packages[0].Version = "1:2.0-1+deb7u2"
+	a.Publish(t, newer...) // without iron
+	o.Keep = []string{"8"}
+	kept, changes, err := update.Run(context.Background(), o)
+	require.NoError(t, err)
+	require.Equal(t, lock.Suites["8"], kept.Suites["8"])
+	require.Len(t, changes.Packages, 1)
+	require.Equal(t, "1:2.0-1+deb7u2", changes.Packages[0].New)
+
+	o.Definitions = read(t, strings.Replace(text, "without: [docs]", "without: [docs, libdeep]", 1))
+	o.Definitions.Layers[3].Packages = append(o.Definitions.Layers[3].Packages, "docs")
+	_, _, err = update.Run(context.Background(), o)
+	require.ErrorContains(t, err, "release 8 of Debian cannot be kept as it is locked")
+	o.Keep = []string{"9"}
+	_, _, err = update.Run(context.Background(), o)
+	require.ErrorContains(t, err, "keeping Debian 9: there is only 7, 8")
+	o.Keep, o.Previous = []string{"8"}, nil
+	_, _, err = update.Run(context.Background(), o)
+	require.ErrorContains(t, err, "keeping Debian 8: the lock has no packages of it")
 }
 
 // All that is wrong with the definitions is said at once.

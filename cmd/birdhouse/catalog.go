@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -27,8 +28,22 @@ func newCatalogCommand() *cobra.Command {
 	return cmd
 }
 
+// updateFlags say how a lock is made.
+type updateFlags struct {
+	mirror, nodeKeys, format string
+	keep                     []string
+}
+
+func (f *updateFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.mirror, "mirror", "", "Debian `mirror`: \"URL\" or \"URL SECURITY-URL\" (default: this machine's)")
+	flags.StringVar(&f.nodeKeys, "node-keys", "", "`file` with the OpenPGP keys of Node's release team, for Node's release site (default: $BIRDHOUSE_NODE_KEYS)")
+	flags.StringSliceVar(&f.keep, "keep", nil, "keep what is locked of a `release` of Debian, such as 14; several with commas")
+	registerFormat(cmd, &f.format)
+}
+
 func newCatalogUpdateCommand() *cobra.Command {
-	var mirror, format string
+	var f updateFlags
 	cmd := &cobra.Command{
 		Use:   "update LOCKFILE",
 		Short: "Lock the newest Debian packages for the base images",
@@ -36,14 +51,15 @@ func newCatalogUpdateCommand() *cobra.Command {
 			"package of the base images, and writes the lock file. Builds use it with --catalog.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkFormat(format); err != nil {
+			if err := checkFormat(f.format); err != nil {
 				return err
 			}
-			previous, err := catalog.ReadLock(args[0])
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			notice := notes(cmd.ErrOrStderr())
+			previous, err := previousLock(args[0], notice)
+			if err != nil {
 				return err
 			}
-			lock, changes, err := newLock(cmd.Context(), mirror, previous)
+			lock, changes, err := f.newLock(cmd.Context(), previous, notice)
 			if err != nil {
 				return err
 			}
@@ -52,46 +68,70 @@ func newCatalogUpdateCommand() *cobra.Command {
 					return err
 				}
 			}
-			return writeChanges(cmd.OutOrStdout(), format, args[0], previous, changes)
+			return writeChanges(cmd.OutOrStdout(), f.format, args[0], previous, changes)
 		},
 	}
-	cmd.Flags().StringVar(&mirror, "mirror", "", "Debian `mirror`: \"URL\" or \"URL SECURITY-URL\" (default: this machine's)")
-	registerFormat(cmd, &format)
+	f.register(cmd)
 	return cmd
 }
 
+// notes returns a function that says what is neither a result nor a failure.
+func notes(out io.Writer) func(string) {
+	return func(s string) { fmt.Fprintln(out, "note: "+s) }
+}
+
+// previousLock reads the lock that an update replaces; nil for none, and for one of
+// an older form, of which nothing can be kept. What is no lock is not replaced.
+func previousLock(file string, notice func(string)) (*catalog.Lock, error) {
+	lock, err := catalog.ReadLock(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if e := (*catalog.SchemaError)(nil); errors.As(err, &e) && 0 < e.Schema && e.Schema < catalog.LockSchema {
+		notice(fmt.Sprintf("%s has the schema %d, which is no longer read: a new lock, of schema %d, replaces it", file, e.Schema, catalog.LockSchema))
+		return nil, nil
+	}
+	return lock, err
+}
+
 func newCatalogDiffCommand() *cobra.Command {
-	var mirror, format, lock string
+	var f updateFlags
+	var lock string
 	cmd := &cobra.Command{
 		Use:   "diff",
 		Short: "Show what an update of the lock would change, and change nothing",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkFormat(format); err != nil {
+			if err := checkFormat(f.format); err != nil {
 				return err
 			}
 			c, err := openCatalog(lock)
 			if err != nil {
 				return err
 			}
-			_, changes, err := newLock(cmd.Context(), mirror, c.Lock())
+			_, changes, err := f.newLock(cmd.Context(), c.Lock(), notes(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
-			return writeChanges(cmd.OutOrStdout(), format, cmp.Or(lock, "the lock"), c.Lock(), changes)
+			return writeChanges(cmd.OutOrStdout(), f.format, cmp.Or(lock, "the lock"), c.Lock(), changes)
 		},
 	}
-	cmd.Flags().StringVar(&mirror, "mirror", "", "Debian `mirror`: \"URL\" or \"URL SECURITY-URL\" (default: this machine's)")
 	registerCatalog(cmd, &lock)
-	registerFormat(cmd, &format)
+	f.register(cmd)
 	return cmd
 }
 
 // newLock finds the newest packages, and what is other than in a previous lock.
-func newLock(ctx context.Context, mirror string, previous *catalog.Lock) (_ *catalog.Lock, _ catalog.Changes, err error) {
-	m, err := updateMirror(mirror)
+func (f *updateFlags) newLock(ctx context.Context, previous *catalog.Lock, notice func(string)) (_ *catalog.Lock, _ catalog.Changes, err error) {
+	m, err := updateMirror(f.mirror)
 	if err != nil {
 		return nil, catalog.Changes{}, err
+	}
+	var keys []byte
+	if file := cmp.Or(f.nodeKeys, os.Getenv("BIRDHOUSE_NODE_KEYS")); file != "" {
+		if keys, err = os.ReadFile(file); err != nil {
+			return nil, catalog.Changes{}, fmt.Errorf("reading the keys of Node's release team: %w", err)
+		}
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
@@ -104,7 +144,10 @@ func newLock(ctx context.Context, mirror string, previous *catalog.Lock) (_ *cat
 	if err != nil {
 		return nil, catalog.Changes{}, err
 	}
-	return update.Run(ctx, update.Options{Mirror: m, Previous: previous, Locations: locations, Known: known})
+	return update.Run(ctx, update.Options{
+		Mirror: m, Previous: previous, Locations: locations, Known: known, ArchiveKeys: keys,
+		Keep: f.keep, Notice: notice,
+	})
 }
 
 func writeChanges(out io.Writer, format, file string, previous *catalog.Lock, changes catalog.Changes) error {

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -159,6 +161,29 @@ func TestCatalogList(t *testing.T) {
 	_, errs, code = command(t, "catalog", "list", "statik")
 	require.Equal(t, 1, code)
 	require.Contains(t, errs, `no image "statik"`)
+}
+
+// A lock of an older form is replaced; what cannot be read for another reason stays.
+func TestCatalogUpdateReplacesOldLocks(t *testing.T) {
+	mirror := httptest.NewServer(http.NotFoundHandler())
+	defer mirror.Close()
+	for text, want := range map[string]string{
+		`{"schema": 1, "packages": []}`: "catalog.lock has the schema 1, which is no longer read: a new lock, of schema 2, replaces it\n",
+		`{"schema": 3}`:                 "a newer birdhouse has written it",
+		`{"name": "x"}`:                 "it is no lock",
+		`nonsense`:                      "reading the catalog's lock",
+	} {
+		file := filepath.Join(t.TempDir(), "catalog.lock")
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		_, errs, code := command(t, "catalog", "update", file, "--mirror", mirror.URL+"/debian")
+		require.Equal(t, 1, code)
+		require.Contains(t, errs, want)
+		asked := strings.Contains(errs, "the server answers 404")
+		require.Equal(t, strings.HasPrefix(want, "catalog.lock has"), asked, errs)
+		left, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, text, string(left), "an update that fails changes nothing")
+	}
 }
 
 func TestCatalogMirror(t *testing.T) {

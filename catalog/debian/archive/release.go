@@ -77,8 +77,35 @@ func FetchRelease(ctx context.Context, f *Fetcher, base, suite string, keys open
 	return r, nil
 }
 
+// ExpiredError is a Release file that is no longer accepted.
+type ExpiredError struct {
+	Suite      string
+	ValidUntil time.Time
+	// Age is how long ago that was, Grace how long it may be.
+	Age, Grace time.Duration
+}
+
+func (e *ExpiredError) Error() string {
+	s := fmt.Sprintf("it expired on %s, %s", e.ValidUntil.Format(time.RFC3339), daysAgo(e.Age))
+	if e.Grace > 0 {
+		s += fmt.Sprintf(", and for %s it is accepted up to %d days", e.Suite, int(e.Grace.Hours()/24))
+	}
+	return s + ": the mirror has stopped following the suite"
+}
+
+func daysAgo(d time.Duration) string {
+	switch n := int(d.Hours() / 24); n {
+	case 0:
+		return "today"
+	case 1:
+		return "a day ago"
+	default:
+		return fmt.Sprintf("%d days ago", n)
+	}
+}
+
 func readRelease(data []byte, suite string, keys openpgp.EntityList, now time.Time, grace time.Duration) (*Release, error) {
-	text, signer, err := verify(data, keys, now)
+	text, signer, err := Signed(data, keys, now)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +135,7 @@ func readRelease(data []byte, suite string, keys openpgp.EntityList, now time.Ti
 			return nil, fmt.Errorf("its expiry: %w", err)
 		}
 		if now.After(r.ValidUntil.Add(grace)) {
-			return nil, fmt.Errorf("it expired on %s: the mirror has stopped following the archive; use another one", r.ValidUntil.Format(time.RFC3339))
+			return nil, &ExpiredError{Suite: suite, ValidUntil: r.ValidUntil, Age: now.Sub(r.ValidUntil), Grace: grace}
 		}
 	}
 	if r.files, err = releaseFiles(p["sha256"]); err != nil {
@@ -117,8 +144,11 @@ func readRelease(data []byte, suite string, keys openpgp.EntityList, now time.Ti
 	return r, nil
 }
 
-// verify returns the signed text. Whatever stands outside of it is dropped.
-func verify(data []byte, keys openpgp.EntityList, now time.Time) (text []byte, signer string, err error) {
+// Signed returns the text of a file that has an OpenPGP signature in itself
+// (https://www.rfc-editor.org/rfc/rfc9580#section-7) and the fingerprint of the
+// primary key of the signer, which has to be one of the keys. Whatever stands outside
+// of the text is dropped.
+func Signed(data []byte, keys openpgp.EntityList, now time.Time) (text []byte, signer string, err error) {
 	block, _ := clearsign.Decode(data)
 	if block == nil {
 		return nil, "", errors.New("it has no OpenPGP signature")
