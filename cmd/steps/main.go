@@ -43,7 +43,7 @@ func main() {
 const usage = `steps runs inside builds:
 
   steps layer SPEC OUT
-  steps exec [--optional NAME]... [--ask NAME=COMMAND]... [--prepend NAME=PREFIX]... [--before JSON]... [--save SRC=DST]... [--mkdir DIR]... [--collect JSON]... [--remove DIR=GLOB]... [--normalize DIR]... [--message TEXT] -- COMMAND [ARGS]
+  steps exec [--optional NAME]... [--ask NAME=COMMAND]... [--prepend NAME=PREFIX]... [--before JSON]... [--save SRC=DST]... [--mkdir DIR]... [--collect JSON]... [--remove DIR=GLOB]... [--normalize DIR]... [--repeat TEXT]... [--message TEXT] -- COMMAND [ARGS]
   steps check --root ROOT SPEC
   steps libcheck --root ROOT FILE|DIR...
   steps resolve SPEC OUT
@@ -257,6 +257,10 @@ func runExec(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	})
 	flags.Func("normalize", "", func(dir string) error {
 		o.Normalize = append(o.Normalize, dir)
+		return nil
+	})
+	flags.Func("repeat", "", func(text string) error {
+		o.Repeat = append(o.Repeat, text)
 		return nil
 	})
 	flags.StringVar(&o.Message, "message", "", "")

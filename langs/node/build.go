@@ -32,6 +32,9 @@ const (
 	searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
+// compilerVariant is that of the build image that has a compiler.
+const compilerVariant = "build-full"
+
 // builder makes the plan out of the decisions.
 type builder struct {
 	*project
@@ -176,7 +179,7 @@ func (b *builder) installBase(packages []*locked) plan.Base {
 	base := plan.Base{Image: "node", Version: b.runtime.version, Variant: "build"}
 	full := len(addonsOf(b.lock, packages)) > 0 || b.life.all && len(b.spec.Build.Packages) > 0
 	if full {
-		base.Variant = "build-full"
+		base.Variant = compilerVariant
 		base = app.WithPackages(base, b.spec.Build.Packages, "build.packages")
 	}
 	if !full && slices.ContainsFunc(packages, func(l *locked) bool { return l.git }) {
@@ -187,7 +190,7 @@ func (b *builder) installBase(packages []*locked) plan.Base {
 
 func (b *builder) runBase() plan.Base {
 	if b.site != nil {
-		return app.WithPackages(plan.Base{Image: siteImage, Version: app.Debian}, b.spec.Packages, "packages")
+		return app.WithPackages(plan.Base{Image: siteImage, Version: app.Debian, With: []string{"init"}}, b.spec.Packages, "packages")
 	}
 	base := plan.Base{Image: "node", Version: b.runtime.version}
 	if b.spec.Init.Or(true) {

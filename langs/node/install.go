@@ -47,6 +47,9 @@ func (b *builder) install(stage string) plan.Stage {
 			env = append(env, plan.Env{Name: "npm_config_allow_remote", Value: "all"})
 		}
 	}
+	if base := b.installBase(packages); base.Variant == compilerVariant && b.oldGyp() {
+		env = append(env, plan.Env{Name: "npm_config_nodedir", Value: "/usr/local"})
+	}
 	name, args := b.installCommand(prod)
 	step := plan.Step{
 		Name: name, Env: b.downloadEnv(env), Dir: at(b.root), Network: true,
@@ -63,6 +66,9 @@ func (b *builder) install(stage string) plan.Stage {
 		out.PerPlatform = true
 		args = b.selectPlatform(args, &step, &out)
 	}
+	if b.tool.berry {
+		b.yarnHome(&step, prod && stage == prodStage && slices.ContainsFunc(packages, (*locked).particular))
+	}
 	var keep []string
 	if !prod {
 		// What the build mounts has to be there, also where nothing was installed.
@@ -76,7 +82,10 @@ func (b *builder) install(stage string) plan.Stage {
 		b.otherPlatform(&step)
 		out.PerPlatform = true
 	}
-	if b.tool.name != npm {
+	if b.tool.name == npm {
+		// After its reasons npm explains how it is used.
+		keep = append(keep, "--repeat", "npm error Missing: ", "--repeat", "npm error Invalid: ")
+	} else {
 		// They take an empty variable for a wrong URL.
 		for _, name := range registries {
 			if slices.ContainsFunc(step.Mounts, func(m plan.Mount) bool { return m.Kind == plan.MountSecretEnv && m.Target == name }) {
@@ -111,13 +120,49 @@ func (b *builder) refused(lk *locked) bool {
 	return ok && !allowed && b.tool.name == npm
 }
 
+// oldGyp says whether a node-gyp may run that does not find Node's headers by the
+// variable of the build image, which those before 12 do not know: the project's own,
+// or that of another package manager than npm.
+func (b *builder) oldGyp() bool {
+	if b.tool.name != npm {
+		return true
+	}
+	for _, lk := range b.lock.packages {
+		if lk.name == "node-gyp" {
+			return true
+		}
+	}
+	return false
+}
+
+// yarnHome adds settings of newer yarns that the project's may override: which
+// platform to install for, and that an install script that nobody has allowed or
+// refused is an error with the package's name, not a warning.
+func (b *builder) yarnHome(step *plan.Step, platform bool) {
+	var content string
+	if platform && b.yarn.Supported == nil {
+		content = "supportedArchitectures:\n  os: [linux]\n  cpu: [\"${" + targetCPU + "}\"]\n  libc: [glibc]\n"
+	}
+	if b.yarnMajor() >= 3 && (b.yarn.Scripts == nil || !*b.yarn.Scripts) {
+		content += "logFilters:\n  - code: YN0004\n    level: error\n"
+	}
+	if content == "" {
+		return
+	}
+	step.Mounts = append(step.Mounts, plan.Mount{Kind: plan.MountFiles, Target: "/root/.yarnrc.yml", Path: ".yarnrc.yml", Files: []plan.File{{
+		Path: ".yarnrc.yml", Mode: 0o644, Content: content,
+	}}})
+}
+
+// targetCPU is the variable that has the image's architecture in npm's words.
+const targetCPU = "npm_config_cpu"
+
 // selectPlatform has the package manager choose what is for the target platform
 // and not what is for the build machine.
 func (b *builder) selectPlatform(args []string, step *plan.Step, stage *plan.Stage) []string {
-	const cpu = "npm_config_cpu"
 	step.PlatformEnv = map[string][]plan.Env{
-		"amd64": {{Name: cpu, Value: "x64"}},
-		"arm64": {{Name: cpu, Value: "arm64"}},
+		"amd64": {{Name: targetCPU, Value: "x64"}},
+		"arm64": {{Name: targetCPU, Value: "arm64"}},
 	}
 	step.Env = append(step.Env, plan.Env{Name: "npm_config_os", Value: "linux"}, plan.Env{Name: "npm_config_libc", Value: "glibc"})
 	if stage.Native == "" {
@@ -135,12 +180,8 @@ func (b *builder) selectPlatform(args []string, step *plan.Step, stage *plan.Sta
 			}
 			return args
 		}
-		args = append(args, "--os=linux", "--cpu=${"+cpu+"}", "--libc=glibc")
+		args = append(args, "--os=linux", "--cpu=${"+targetCPU+"}", "--libc=glibc")
 	case b.tool.berry && b.yarn.Supported == nil:
-		step.Mounts = append(step.Mounts, plan.Mount{Kind: plan.MountFiles, Target: "/root/.yarnrc.yml", Path: ".yarnrc.yml", Files: []plan.File{{
-			Path: ".yarnrc.yml", Mode: 0o644,
-			Content: "supportedArchitectures:\n  os: [linux]\n  cpu: [\"${" + cpu + "}\"]\n  libc: [glibc]\n",
-		}}})
 	case stage.Native == "":
 		stage.Native = "yarn " + b.tool.version + " installs for the machine that it runs on alone (newer ones can do more, as npm can)"
 	}
@@ -261,10 +302,13 @@ func (b *builder) installHint(packages []*locked) string {
 		hint += fmt.Sprintf(", or --secret id=%s,env=%s", name, name)
 	}
 	if b.lock != nil {
-		hint += fmt.Sprintf("\na lock file that is out of date is written anew by `%s`", b.tool.lockCommand())
+		hint += fmt.Sprintf("\nwhere %s is not that of package.json, `%s` writes it anew", b.lock.file, b.tool.lockCommand())
 	}
 	if b.tool.name == pnpm {
 		hint += "\ninstall scripts that pnpm ignores are allowed or refused in pnpm-workspace.yaml (allowBuilds, or onlyBuiltDependencies of pnpm 10)"
+	}
+	if b.tool.berry {
+		hint += "\ninstall scripts that yarn has disabled are allowed or refused in package.json: \"dependenciesMeta\": {\"NAME\": {\"built\": true}}, or false"
 	}
 	var debian []string
 	for _, lk := range addonsOf(b.lock, packages) {

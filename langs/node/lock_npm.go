@@ -23,6 +23,7 @@ type npmPackage struct {
 	Link             bool              `json:"link"`
 	Optional         bool              `json:"optional"`
 	InBundle         bool              `json:"inBundle"`
+	Extraneous       bool              `json:"extraneous"`
 	HasInstallScript bool              `json:"hasInstallScript"`
 	OS               []string          `json:"os"`
 	CPU              []string          `json:"cpu"`
@@ -90,6 +91,20 @@ func (p *project) readNpmLock(l *lock) spec.Problems {
 		}
 		l.packages[id] = lk
 	}
+	overridden := p.top.raw("overrides") != nil
+	for _, id := range slices.Sorted(maps.Keys(l.packages)) {
+		// What npm may leave out need not be complete, nor what is in another
+		// package's archive.
+		own := file.Packages[id]
+		if overridden || own.Optional || own.InBundle || own.Extraneous || !strings.Contains(id, "node_modules/") {
+			continue
+		}
+		for _, need := range slices.Sorted(maps.Keys(own.Dependencies)) {
+			if find(id, need) == "" && own.Optionals[need] == "" {
+				l.drift = append(l.drift, fmt.Sprintf("%s, which %s needs, is not in it", need, l.packages[id].name))
+			}
+		}
+	}
 	for _, m := range p.packages() {
 		if m.manifest == nil {
 			continue
@@ -145,11 +160,10 @@ func binsOf(name string, raw json.RawMessage) map[string]string {
 
 // reducedNpmLock is a package-lock.json without what says nothing about the
 // installation: names and versions of the project's own packages, where those do
-// not count. It returns false for one that is too large to be a generated file.
+// not count, and who is paid for what under which license. It returns false for one
+// that is too large to be a generated file even so, which are those of more than
+// about 15,000 packages.
 func (p *project) reducedNpmLock(l *lock) (string, bool) {
-	if len(l.data) > plan.MaxContent {
-		return "", false
-	}
 	var file map[string]any
 	d := json.NewDecoder(bytes.NewReader(l.data))
 	d.UseNumber()
@@ -168,14 +182,20 @@ func (p *project) reducedNpmLock(l *lock) (string, bool) {
 		if !ok {
 			continue
 		}
-		delete(entry, "license")
 		if at == "" || !p.versionCounts(m) {
 			delete(entry, "version")
+		}
+	}
+	for _, entry := range packages {
+		if entry, ok := entry.(map[string]any); ok {
+			delete(entry, "license")
+			delete(entry, "funding")
 		}
 	}
 	// Of a file of version 2 npm reads packages alone.
 	if packages != nil {
 		delete(file, "dependencies")
 	}
-	return encodeJSON(file), true
+	text := compactJSON(file)
+	return text, len(text) <= plan.MaxContent
 }

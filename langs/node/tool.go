@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -69,6 +70,19 @@ func (t tool) major() uint64 {
 		return 0
 	}
 	return v.Major()
+}
+
+// yarnRelease is what `yarn set version` calls the program in the project.
+var yarnRelease = regexp.MustCompile(`^yarn-([0-9]+)\.[0-9.]+(-[^/]*)?\.c?js$`)
+
+// yarnMajor is the major version of yarn, also of one that is a file of the project;
+// 0 when that file's name does not say.
+func (b *builder) yarnMajor() uint64 {
+	if m := yarnRelease.FindStringSubmatch(path.Base(b.tool.file)); b.tool.version == "" && m != nil {
+		major, _ := strconv.ParseUint(m[1], 10, 64)
+		return major
+	}
+	return b.tool.major()
 }
 
 // Versions that are installed where only a lock file tells which tool wrote it:

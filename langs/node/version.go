@@ -57,9 +57,14 @@ func releases(versions []string) []release {
 	return list
 }
 
-// lts are the names of lines with long-term support, which version managers
-// know; every even line gets it.
-var lts = map[string]int{"hydrogen": 18, "iron": 20, "jod": 22, "krypton": 24}
+// lts are the names of lines with long-term support, which version managers know:
+// https://github.com/nodejs/Release/blob/main/CODENAMES.md.
+var lts = map[string]int{"hydrogen": 18, "iron": 20, "jod": 22, "krypton": 24, "lithium": 26}
+
+// longTerm says whether a line gets long-term support: an even one, and every one
+// from 27 on (https://github.com/nodejs/Release). It begins in the October after the
+// line's first release; the catalog has no line before that.
+func longTerm(major int) bool { return major%2 == 0 || major >= 27 }
 
 var plainVersion = regexp.MustCompile(`^v?([0-9]+)(\.[0-9x*]+)?(\.[0-9x*]+)?$`)
 
@@ -90,7 +95,7 @@ func (p *project) chooseVersion(versions []string) (runtime, spec.Problems) {
 	}
 	for i := len(all) - 1; i >= 0; i-- {
 		r := all[i]
-		if r.major%2 != 0 {
+		if !longTerm(r.major) {
 			continue
 		}
 		if engine == nil {
@@ -162,7 +167,7 @@ func (a *asked) resolve(all []release) (release, *spec.Problem) {
 	case text == "node" || text == "latest" || text == "current" || text == "stable":
 		r, ok = newest(func(release) bool { return true })
 	case text == "lts/*" || text == "lts" || text == "--lts":
-		r, ok = newest(func(r release) bool { return r.major%2 == 0 })
+		r, ok = newest(func(r release) bool { return longTerm(r.major) })
 	case strings.HasPrefix(text, "lts/"):
 		major := lts[strings.TrimPrefix(text, "lts/")]
 		r, ok = newest(func(r release) bool { return r.major == major })
@@ -177,7 +182,7 @@ func (a *asked) resolve(all []release) (release, *spec.Problem) {
 		if err != nil {
 			return fail(fmt.Sprintf("%q is not a version of Node", a.Text))
 		}
-		r, ok = newest(func(r release) bool { return r.major%2 == 0 && c.Check(r.newest) })
+		r, ok = newest(func(r release) bool { return longTerm(r.major) && c.Check(r.newest) })
 		if !ok {
 			r, ok = newest(func(r release) bool { return c.Check(r.newest) })
 		}

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/birdhouse-build/birdhouse/steps/internal/glob"
 )
@@ -48,6 +49,9 @@ type Options struct {
 	// Normalize are directories whose content, at last, gets the time 0, root as
 	// its owner and modes of ours.
 	Normalize []string
+	// Repeat are texts: lines of the commands' output that have one in them are
+	// printed once more when a command fails, at most 20 of each.
+	Repeat []string
 	// Message is printed to Stderr when the command fails.
 	Message string
 
@@ -108,10 +112,19 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	stdout, stderr := &repeater{out: o.Stdout, texts: o.Repeat}, &repeater{out: o.Stderr, texts: o.Repeat}
 	for _, c := range o.commands() {
-		err := start(ctx, c, env, o.Stdin, o.Stdout, o.Stderr)
+		var err error
+		if len(o.Repeat) > 0 {
+			err = start(ctx, c, env, o.Stdin, stdout, stderr)
+		} else {
+			err = start(ctx, c, env, o.Stdin, o.Stdout, o.Stderr)
+		}
 		var exit *ExitError
 		if errors.As(err, &exit) {
+			for _, line := range append(stdout.found, stderr.found...) {
+				fmt.Fprintln(o.Stderr, line)
+			}
 			if o.Message != "" {
 				fmt.Fprintln(o.Stderr, o.Message)
 			}
@@ -154,7 +167,12 @@ func start(ctx context.Context, c Command, env []string, stdin io.Reader, stdout
 	cmd.Dir = c.Dir
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, stdin, stdout, stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	// What a command leaves behind may hold its output open.
+	cmd.WaitDelay = 10 * time.Second
 	err := cmd.Run()
+	if errors.Is(err, osexec.ErrWaitDelay) {
+		return nil
+	}
 	var exit *osexec.ExitError
 	if !errors.As(err, &exit) {
 		if err != nil {

@@ -193,6 +193,33 @@ func TestFailure(t *testing.T) {
 	}
 }
 
+// The reason is the last thing to read, whatever a program says after it.
+func TestRepeat(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	err := Run(t.Context(), Options{
+		Args:   []string{"sh", "-c", "echo out; echo 'error Missing: a' >&2; printf 'error Mis' >&2; printf 'sing: b\r\nusage\n' >&2; yes 'Missing: c' | head -n 50; exit 3"},
+		Env:    []string{"PATH=" + os.Getenv("PATH")},
+		Repeat: []string{"Missing: ", "Invalid: "},
+		Stdout: &stdout, Stderr: &stderr, Message: "run x",
+	})
+	var exit *ExitError
+	if !errors.As(err, &exit) || exit.Code != 3 {
+		t.Fatal(err)
+	}
+	if n := strings.Count(stdout.String(), "\n"); n != 51 {
+		t.Errorf("%d lines are passed on", n)
+	}
+	lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
+	if tail := lines[3:]; len(tail) != 23 || tail[20] != "error Missing: a" || tail[21] != "error Missing: b" || tail[22] != "run x" {
+		t.Errorf("%q", lines)
+	}
+
+	stderr.Reset()
+	if err := Run(t.Context(), Options{Args: []string{"sh", "-c", "echo Missing: a"}, Env: []string{"PATH=" + os.Getenv("PATH")}, Repeat: []string{"Missing: "}, Stdout: &stdout, Stderr: &stderr}); err != nil || stderr.Len() > 0 {
+		t.Errorf("%v %q", err, &stderr)
+	}
+}
+
 func TestNoCommand(t *testing.T) {
 	var exit *ExitError
 	err := Run(context.Background(), Options{Args: []string{"/nonexistent/tool"}, Stderr: new(bytes.Buffer)})
