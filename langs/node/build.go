@@ -9,6 +9,7 @@ import (
 	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
+	"github.com/birdhouse-build/birdhouse/steps/exec"
 )
 
 // The stages' names, which --target and progress show.
@@ -235,6 +236,10 @@ func (b *builder) program() []string {
 	return []string{b.tool.name}
 }
 
+// nativePnpm says whether the package manager is machine code in a package beside
+// its own, as pnpm is since 12.
+func (b *builder) nativePnpm() bool { return b.tool.name == pnpm && b.tool.major() >= 12 }
+
 // installTool installs the package manager at its exact version; npm checks its
 // archive against what packageManager says of it.
 func (b *builder) installTool() plan.Stage {
@@ -246,20 +251,30 @@ func (b *builder) installTool() plan.Stage {
 		"private": true, "dependencies": map[string]string{name: b.tool.version},
 	})}}
 	if integrity := b.tool.integrity(); integrity != "" {
+		locked := map[string]any{"version": b.tool.version, "integrity": integrity}
+		if b.nativePnpm() {
+			locked["bin"] = map[string]string{pnpm: pnpm}
+			locked["optionalDependencies"] = map[string]string{"@pnpm/exe.linux-x64": b.tool.version, "@pnpm/exe.linux-arm64": b.tool.version}
+		}
 		files = append(files, plan.File{Path: "package-lock.json", Mode: 0o644, Content: encodeJSON(map[string]any{
 			"lockfileVersion": 3,
 			"packages": map[string]any{
 				"":                     map[string]any{"dependencies": map[string]string{name: b.tool.version}},
-				"node_modules/" + name: map[string]any{"version": b.tool.version, "integrity": integrity},
+				"node_modules/" + name: locked,
 			},
 		})})
+	}
+	args := []string{"npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"}
+	if b.nativePnpm() {
+		// Its script puts the program in the place of files that are none.
+		args = []string{plan.StepsProgram, "exec", "--before", compactJSON(exec.Command{Args: args}), "--", "node", "node_modules/pnpm/install.js"}
 	}
 	return plan.Stage{
 		Name: toolStage,
 		Base: plan.Base{Image: "node", Version: b.runtime.version, Variant: "build"},
 		Steps: []plan.Step{{
 			Name: "install " + b.tool.String(),
-			Args: []string{"npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"},
+			Args: args,
 			Env:  b.downloadEnv([]plan.Env{{Name: "HOME", Value: "/root"}, {Name: "PATH", Value: searchPath}, {Name: "npm_config_update_notifier", Value: "false"}}),
 			Dir:  toolDir, Network: true,
 			Mounts: append([]plan.Mount{
