@@ -336,12 +336,19 @@ func (w *lockWriter) archive(indent string, a LockedArchive) {
 }
 
 func (w *lockWriter) published(indent string, p *Published) {
-	w.object(indent, []string{"prefix", "images"}, func(indent, key string) {
-		if key == "prefix" {
+	keys := []string{"prefix", "images"}
+	if len(p.Only) > 0 {
+		keys = append(keys, "only")
+	}
+	w.object(indent, keys, func(indent, key string) {
+		switch key {
+		case "prefix":
 			w.value(p.Prefix)
-			return
+		case "images":
+			w.object(indent, sortedKeys(p.Images), func(_, ref string) { w.value(p.Images[ref]) })
+		case "only":
+			w.object(indent, sortedKeys(p.Only), func(_, ref string) { w.value(p.Only[ref]) })
 		}
-		w.object(indent, sortedKeys(p.Images), func(_, ref string) { w.value(p.Images[ref]) })
 	})
 }
 

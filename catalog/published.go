@@ -23,6 +23,23 @@ type Published struct {
 	// Images are the digests, "sha256:…", of the images' indexes by reference:
 	// "python:3.13-build".
 	Images map[string]string `json:"images"`
+	// Only are the architectures of those that are not there for all, sorted.
+	Only map[string][]string `json:"only,omitempty"`
+}
+
+// Add adds an image that is there for some architectures of those that the catalog
+// has, which are sorted.
+func (p *Published) Add(ref, digest string, architectures, all []string) {
+	p.Images[ref] = digest
+	there := slices.DeleteFunc(slices.Clone(all), func(arch string) bool { return !slices.Contains(architectures, arch) })
+	if len(there) == len(all) {
+		delete(p.Only, ref)
+		return
+	}
+	if p.Only == nil {
+		p.Only = map[string][]string{}
+	}
+	p.Only[ref] = there
 }
 
 var (
@@ -59,18 +76,28 @@ func (p *Published) check() error {
 			return fmt.Errorf("published: %s: %.100q is not a digest, sha256:…", ref, p.Images[ref])
 		}
 	}
+	for _, ref := range slices.Sorted(maps.Keys(p.Only)) {
+		if p.Images[ref] == "" {
+			return fmt.Errorf("published: only: %.200q is no image that is published", ref)
+		}
+		for _, arch := range p.Only[ref] {
+			if !wordForm.MatchString(arch) {
+				return fmt.Errorf("published: only: %s: %.40q is no architecture", ref, arch)
+			}
+		}
+	}
 	return nil
 }
 
 // Published returns the reference, "registry.example.com/bases/python:3.13@sha256:…",
-// under which the image, without sets and packages of b, is published; false
-// when it is not.
-func (c *Catalog) Published(b plan.Base) (string, bool) {
+// under which the image, without sets and packages of b, is published for an
+// architecture; false when it is not.
+func (c *Catalog) Published(b plan.Base, arch string) (string, bool) {
 	if c.lock.Published == nil {
 		return "", false
 	}
 	digest, ok := c.lock.Published.Images[b.String()]
-	if !ok {
+	if only, some := c.lock.Published.Only[b.String()]; !ok || some && !slices.Contains(only, arch) {
 		return "", false
 	}
 	return c.lock.Published.Prefix + "/" + b.String() + "@" + digest, true

@@ -15,7 +15,7 @@ var digest = "sha256:" + strings.Repeat("4e", 32)
 func TestPublished(t *testing.T) {
 	lock := smallLock().WithPublished(&catalog.Published{Prefix: "localhost:5000/team/bases", Images: map[string]string{
 		"static:7": digest, "go:1.26.11-build": digest,
-	}})
+	}, Only: map[string][]string{"go:1.26.11-build": {"amd64"}}})
 	require.Nil(t, smallLock().Published)
 	text, err := lock.Bytes()
 	require.NoError(t, err)
@@ -25,13 +25,29 @@ func TestPublished(t *testing.T) {
 
 	c, err := catalog.New(smallDefinitions(t), read)
 	require.NoError(t, err)
-	ref, ok := c.Published(plan.Base{Image: "go", Version: "1.26.11", Variant: "build", With: []string{"tool"}})
+	ref, ok := c.Published(plan.Base{Image: "go", Version: "1.26.11", Variant: "build", With: []string{"tool"}}, "amd64")
 	require.True(t, ok)
 	require.Equal(t, "localhost:5000/team/bases/go:1.26.11-build@"+digest, ref)
-	_, ok = c.Published(plan.Base{Image: "go", Version: "1.26.8", Variant: "build"})
+	_, ok = c.Published(plan.Base{Image: "go", Version: "1.26.11", Variant: "build"}, "arm64")
+	require.False(t, ok, "it is there for amd64 only")
+	_, ok = c.Published(plan.Base{Image: "static", Version: "7"}, "arm64")
+	require.True(t, ok)
+	_, ok = c.Published(plan.Base{Image: "go", Version: "1.26.8", Variant: "build"}, "amd64")
 	require.False(t, ok)
-	_, ok = small(t).Published(plan.Base{Image: "static", Version: "7"})
+	_, ok = small(t).Published(plan.Base{Image: "static", Version: "7"}, "amd64")
 	require.False(t, ok)
+}
+
+func TestPublishedForSomeArchitectures(t *testing.T) {
+	p := &catalog.Published{Images: map[string]string{}}
+	all := []string{"amd64", "arm64"}
+	p.Add("static:7", digest, []string{"arm64", "amd64"}, all)
+	require.Nil(t, p.Only)
+	p.Add("go:1-build", digest, []string{"s390x", "amd64"}, all)
+	require.Equal(t, map[string][]string{"go:1-build": {"amd64"}}, p.Only)
+	p.Add("go:1-build", digest, all, all)
+	require.Empty(t, p.Only)
+	require.Len(t, p.Images, 2)
 }
 
 // A lock is input: what is published ends up in references of images.
@@ -46,6 +62,8 @@ func TestPublishedThatIsRefused(t *testing.T) {
 		"no images":           {Prefix: "localhost:5000/a"},
 		"no tag":              {Prefix: "localhost:5000/a", Images: map[string]string{"static": digest}},
 		"a path as image":     {Prefix: "localhost:5000/a", Images: map[string]string{"../static:7": digest}},
+		"only of nothing":     {Prefix: "localhost:5000/a", Images: map[string]string{"static:7": digest}, Only: map[string][]string{"base:7": {"amd64"}}},
+		"no architecture":     {Prefix: "localhost:5000/a", Images: map[string]string{"static:7": digest}, Only: map[string][]string{"static:7": {"a b"}}},
 		"no digest":           {Prefix: "localhost:5000/a", Images: map[string]string{"static:7": "7"}},
 		"another digest":      {Prefix: "localhost:5000/a", Images: map[string]string{"static:7": digest + "\n"}},
 	} {

@@ -134,7 +134,7 @@ func (b *bases) replaced(ctx context.Context, base plan.Base, platform ocispecs.
 // published is the image as the lock says where it is published; nil for one that
 // is not. It is named by its digest, so whatever answers cannot give another.
 func (b *bases) published(ctx context.Context, base plan.Base, platform ocispecs.Platform) (*birdllb.Base, error) {
-	ref, ok := b.catalog.Catalog.Published(base)
+	ref, ok := b.catalog.Catalog.Published(base, platform.Architecture)
 	if !ok {
 		return nil, nil
 	}

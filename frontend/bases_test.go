@@ -97,19 +97,23 @@ func TestPublishedBases(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		refs       map[string]string
+		only       map[string][]string
 		has, lacks []string
 	}{
-		{"nothing is", nil, []string{"fetch tzdata", "install go"}, []string{"docker-image://"}},
-		{"the run image is", map[string]string{"static:13": runConfig},
+		{"nothing is", nil, nil, []string{"fetch tzdata", "install go"}, []string{"docker-image://"}},
+		{"the run image is", map[string]string{"static:13": runConfig}, nil,
 			[]string{"docker-image://" + publishedPrefix + "/static:13@" + publishedDigest, "install go"}, nil},
-		{"both are", map[string]string{"static:13": runConfig, toolchain: buildConfig},
+		{"both are", map[string]string{"static:13": runConfig, toolchain: buildConfig}, nil,
 			[]string{"docker-image://" + publishedPrefix + "/" + toolchain + "@" + publishedDigest}, []string{"fetch tzdata", "install go"}},
+		{"the build image is for another machine", map[string]string{"static:13": runConfig, toolchain: buildConfig}, map[string][]string{toolchain: {"arm64"}, "static:13": {"amd64"}},
+			[]string{"docker-image://" + publishedPrefix + "/static:13@" + publishedDigest, "install go"}, []string{publishedPrefix + "/" + toolchain}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := &fake{files: sample(t, "go/deps")}
 			with := c
 			if tt.refs != nil {
 				with, f.registry = published(t, tt.refs)
+				with.Lock().Published.Only = tt.only
 			}
 			res, err := buildWith(t, f, with)
 			if err != nil {

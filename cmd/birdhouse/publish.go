@@ -223,7 +223,8 @@ func newCatalogPublishCommand() *cobra.Command {
 			":3.13.5-20261122, the date of the lock, which is never moved. Each has a list of its parts (SPDX)\n" +
 			"and a provenance attestation. Then it builds the frontend image, whose catalog names these\n" +
 			"images by digest, and pushes it as PREFIX/birdhouse:1. What the registry has is not pushed\n" +
-			"again, so an interrupted publish is simply run again.",
+			"again, so an interrupted publish is simply run again. What was published before with the same\n" +
+			"lock the frontend still knows, so that images can be published one after the other.",
 		Example: "  birdhouse catalog publish registry.example.com/bases\n" +
 			"  birdhouse catalog publish registry.example.com/bases python node:24 --compression zstd",
 		Args: cobra.MinimumNArgs(1),
@@ -232,6 +233,7 @@ func newCatalogPublishCommand() *cobra.Command {
 				return fmt.Errorf("--revision %s: write a number, such as 2", revision)
 			}
 			report := publishReport{Prefix: args[0], Images: []publish.Image{}}
+			unpublished := ""
 			err := f.run(cmd, args[0], args[1:], func(ctx context.Context, r *catalogRun) error {
 				r.Revision, r.Source = revision, source
 				report.Lock = r.Catalog.Locked().UTC()
@@ -240,9 +242,13 @@ func newCatalogPublishCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				published := &catalog.Published{Prefix: args[0], Images: map[string]string{}}
-				for _, img := range images {
-					published.Images[img.Ref] = img.Digest
+				published, err := publish.Known(ctx, r.Options, images)
+				if err != nil {
+					return err
+				}
+				if all := len(r.Catalog.Refs()); len(published.Images) < all {
+					unpublished = fmt.Sprintf("of the catalog's %d images %d are published with this lock: builds make the others from their definitions, until they are published, too",
+						all, len(published.Images))
 				}
 				lock := r.Catalog.Lock().WithPublished(published)
 				if save != "" {
@@ -256,6 +262,9 @@ func newCatalogPublishCommand() *cobra.Command {
 				report.Frontend, err = publish.Frontend(ctx, r.Options, lock, version, r.project)
 				return err
 			})
+			if err == nil && unpublished != "" {
+				notes(cmd.ErrOrStderr())(unpublished)
+			}
 			// What was published is said also when something was not.
 			if len(report.Images) > 0 || err == nil {
 				err = errors.Join(err, report.write(cmd.OutOrStdout(), f.format))

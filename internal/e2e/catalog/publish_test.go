@@ -531,7 +531,7 @@ func TestPublishedFrontend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &catalog.Published{Prefix: prefix, Images: map[string]string{"static:13": p.image(t, "static:13").Digest}}
+	want := &catalog.Published{Prefix: prefix, Images: map[string]string{"static:13": p.image(t, "static:13").Digest}, Only: map[string][]string{"static:13": {"amd64"}}}
 	if diff := cmp.Diff(want, lock.Published); diff != "" {
 		t.Errorf("the frontend's lock: %s", diff)
 	}

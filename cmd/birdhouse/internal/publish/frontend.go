@@ -71,6 +71,9 @@ func (r *run) publishFrontend(ctx context.Context, lock *catalog.Lock, version s
 	if err := writeSource(dir, lock); err != nil {
 		return nil, err
 	}
+	if err := r.keepPlatforms(ctx); err != nil {
+		return nil, err
+	}
 	r.Request = func() (client.SolveOpt, error) {
 		opt, err := request(dir)
 		if err == nil {
