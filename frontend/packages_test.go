@@ -157,6 +157,12 @@ func TestPackages(t *testing.T) {
 		}) {
 			t.Error("the package is not fetched from its archive")
 		}
+		// What is in the image's graph is in a cache that is exported.
+		for _, names := range []string{"libsqlite3-0", "libsqlite3-dev"} {
+			if !slices.ContainsFunc(list, func(o op) bool { return strings.HasSuffix(o.name, "find the packages for "+names) }) {
+				t.Errorf("the image's graph does not have the search for %s", names)
+			}
+		}
 		var config dockerspec.DockerOCIImage
 		if err := json.Unmarshal(res.Metadata[exptypes.ExporterImageConfigKey], &config); err != nil {
 			t.Fatal(err)

@@ -91,7 +91,8 @@ func (c *Catalog) constraints(name string, more ...llb.ConstraintsOpt) []llb.Con
 	return append(c.Options.constraints("base", c.asked, name, ""), more...)
 }
 
-func (c *Catalog) layer(ref string, l catalog.Layer) (llb.State, error) {
+// layer makes a layer. More are options of the step that unpacks its packages.
+func (c *Catalog) layer(ref string, l catalog.Layer, more ...llb.RunOption) (llb.State, error) {
 	switch {
 	case l.GoToolchain != "":
 		return c.goToolchain(ref, l)
@@ -118,11 +119,11 @@ func (c *Catalog) layer(ref string, l catalog.Layer) (llb.State, error) {
 			llb.Filename("package.deb"))...)
 		mounts = append(mounts, llb.AddMount(dir, st, llb.Readonly))
 	}
-	archives, more, err := c.archives(ref, l, "/run/birdhouse-archive", group)
+	archives, archiveMounts, err := c.archives(ref, l, "/run/birdhouse-archive", group)
 	if err != nil {
 		return llb.Scratch(), err
 	}
-	spec.Archives, mounts = archives, append(mounts, more...)
+	spec.Archives, mounts = archives, append(append(mounts, archiveMounts...), more...)
 	dt, err := json.Marshal(spec)
 	if err != nil {
 		return llb.Scratch(), err

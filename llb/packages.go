@@ -61,7 +61,7 @@ func (c *Catalog) withPackages(ctx context.Context, base *Base, b plan.Base, pla
 	if err != nil {
 		return nil, err
 	}
-	found, err := c.resolve(ctx, b, img, platform.Architecture)
+	found, answer, err := c.resolve(ctx, b, img, platform.Architecture)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,9 @@ func (c *Catalog) withPackages(ctx context.Context, base *Base, b plan.Base, pla
 		if err != nil {
 			return nil, fmt.Errorf("base %s: %s: the list of packages found: %w", b, b.Asked, err)
 		}
-		st, err := c.layer(img.Ref, l)
+		// With the answer beside its packages the layer depends on it, so that a cache
+		// that is exported has both: else every machine would look for packages itself.
+		st, err := c.layer(img.Ref, l, llb.AddMount("/run/birdhouse-answer", answer, llb.Readonly))
 		if err != nil {
 			return nil, err
 		}
@@ -120,10 +122,12 @@ func crossTarget(b plan.Base) string {
 	return ""
 }
 
-// resolve finds the packages that b asks for.
-func (c *Catalog) resolve(ctx context.Context, b plan.Base, img *catalog.Image, arch string) (*resolve.Result, error) {
+// resolve finds the packages that b asks for, and returns the state of the answer as
+// well.
+func (c *Catalog) resolve(ctx context.Context, b plan.Base, img *catalog.Image, arch string) (*resolve.Result, llb.State, error) {
+	none := llb.Scratch()
 	if c.Read == nil {
-		return nil, errors.New("packages can be found in a build alone")
+		return nil, none, errors.New("packages can be found in a build alone")
 	}
 	const specDir, indices, out = "/run/birdhouse-resolve", "/run/birdhouse-indices", "/out"
 	spec := resolve.Spec{Names: b.Packages, Without: c.Catalog.Scripts(), Prefer: c.Catalog.Prefer()}
@@ -143,13 +147,13 @@ func (c *Catalog) resolve(ctx context.Context, b plan.Base, img *catalog.Image, 
 	}
 	var err error
 	if spec.Machine, err = machine(arch); err != nil {
-		return nil, err
+		return nil, none, err
 	}
 	target := crossTarget(b)
 	if target != "" {
 		m, err := machine(target)
 		if err != nil {
-			return nil, err
+			return nil, none, err
 		}
 		spec.Target = &m
 	}
@@ -164,7 +168,7 @@ func (c *Catalog) resolve(ctx context.Context, b plan.Base, img *catalog.Image, 
 	}
 	dt, err := json.Marshal(spec)
 	if err != nil {
-		return nil, err
+		return nil, none, err
 	}
 	specState := llb.Scratch().File(llb.Mkfile("/spec.json", 0o444, dt, llb.WithCreatedTime(c.Epoch)),
 		c.constraints(fmt.Sprintf("[base %s] write the names of packages", img.Ref))...)
@@ -182,18 +186,19 @@ func (c *Catalog) resolve(ctx context.Context, b plan.Base, img *catalog.Image, 
 	for _, co := range c.constraints(name) {
 		opts = append(opts, co)
 	}
-	data, err := c.Read(ctx, llb.Scratch().Run(opts...).AddMount(out, llb.Scratch()), resolve.Answer, maxAnswer)
+	answer := llb.Scratch().Run(opts...).AddMount(out, llb.Scratch())
+	data, err := c.Read(ctx, answer, resolve.Answer, maxAnswer)
 	if err != nil {
-		return nil, err
+		return nil, none, err
 	}
 	found, err := resolve.Parse(data)
 	if err != nil {
-		return nil, fmt.Errorf("base %s: %s: reading the list of packages found: %w", b, b.Asked, err)
+		return nil, none, fmt.Errorf("base %s: %s: reading the list of packages found: %w", b, b.Asked, err)
 	}
 	if len(found.Problems) > 0 {
-		return nil, &PackagesError{Asked: b.Asked, Problems: found.Problems}
+		return nil, none, &PackagesError{Asked: b.Asked, Problems: found.Problems}
 	}
-	return found, nil
+	return found, answer, nil
 }
 
 // index is a package index as a source, at /Packages.
