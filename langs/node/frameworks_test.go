@@ -235,7 +235,7 @@ func TestSiteServer(t *testing.T) {
 	config := func(descriptor string) string {
 		r := planFor(t, "language: node\n"+descriptor, app(manifest, []string{"vite"}))
 		require.NotNil(t, r.Plan, r.Text)
-		require.Equal(t, []string{"/usr/sbin/lighttpd", "-D", "-f", "/etc/lighttpd/lighttpd.conf"}, r.Plan.Image.Entrypoint)
+		require.Equal(t, []string{"/usr/bin/tini", "-e", "1", "--", "/usr/sbin/lighttpd", "-D", "-f", "/etc/lighttpd/lighttpd.conf"}, r.Plan.Image.Entrypoint)
 		require.Equal(t, []string{"/assets/**"}, prefixed(layer(t, r.Plan, "static").Copies[0].Include))
 		require.Equal(t, []string{"/assets"}, prefixed(layer(t, r.Plan, "application").Copies[0].Exclude))
 		return layer(t, r.Plan, "server").Files[0].Content

@@ -21,10 +21,12 @@ const (
 
 // siteImage is the configuration of an image that serves files.
 func (b *builder) siteImage(image plan.Image) (plan.Image, spec.Problems) {
-	image.Entrypoint = []string{siteServer, "-D", "-f", siteConfig}
+	// At SIGTERM lighttpd ends at once: with 1 when connections were open, which is
+	// nothing that went wrong. At its other errors it ends with 255.
+	image.Entrypoint = []string{initPath, "-e", "1", "--", siteServer, "-D", "-f", siteConfig}
 	image.Cmd = nil
 	if image.StopSignal == "" {
-		// It answers who has asked, and takes no more; SIGTERM cuts them off.
+		// It first answers who has asked, and takes no more.
 		image.StopSignal = "SIGINT"
 	}
 	if len(image.Expose) == 0 {

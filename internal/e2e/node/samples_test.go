@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -261,7 +262,17 @@ func TestNodeSite(t *testing.T) {
 			t.Errorf("%s in %q has %d bytes: %.60s", c.path, c.encoding, len(body), body)
 		}
 	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	// It ends also when somebody has asked before and may ask again, and when
+	// somebody is in the middle of a question.
+	p.Get(t, "/")
+	half, err := net.Dial("tcp", strings.TrimPrefix(p.Addr, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer half.Close()
+	if _, err := io.WriteString(half, "GET / HTTP/1.1\r\nHost:"); err != nil {
+		t.Fatal(err)
+	}
 	p.Ends(t, 0)
 	config, err := e2etest.Stored(t, name, "").ConfigFile()
 	if err != nil {
