@@ -244,7 +244,7 @@ var leftovers = []string{
 // dependencies are the patterns of what is installed for the image, below the
 // root.
 func (b *builder) dependencies() (include, exclude []string) {
-	exclude = slices.Concat(leftovers, otherSystems)
+	exclude = slices.Concat(leftovers, otherSystems, b.trimmed())
 	if b.pnp() {
 		include = []string{".pnp.cjs", ".yarn/cache", ".yarn/unplugged"}
 		if b.esmLoader() {

@@ -75,6 +75,7 @@ type Build struct {
 	Output  StringList `yaml:"output" check:"folder" min:"1" lang:"node" desc:"The files and folders that the image gets of the project once it is built; without it, all but sources of TypeScript and what serves development."`
 	Static  *Static    `yaml:"static" lang:"node" desc:"Serve the files that the build makes, without Node: true, or their folder, or options."`
 	Bundle  *Bundle    `yaml:"bundle" check:"text" lang:"node" desc:"Make one file of the program and its dependencies: true, or a list of the packages whose computed requires may stay as they are."`
+	Trim    Switch     `yaml:"trim" lang:"node" desc:"Leave out of the image what packages have for people and editors: READMEs, change logs, declarations of types, settings of tools: true unless said otherwise."`
 	Network bool       `yaml:"network" lang:"node" desc:"Let the build script reach the network."`
 }
 
