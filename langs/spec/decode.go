@@ -27,10 +27,10 @@ type field struct {
 	index       []int
 	typ         reflect.Type
 	description string
-	// language is the only language that has the key, "" for all.
-	language string
-	rule     string
-	min      int
+	// languages are those that have the key, none for all.
+	languages []string
+	rule      string
+	min       int
 }
 
 // fieldsOf returns the keys of a struct in the order of its fields.
@@ -44,7 +44,7 @@ func fieldsOf(t reflect.Type) []field {
 		entries, _ := strconv.Atoi(f.Tag.Get("min"))
 		fields = append(fields, field{
 			key: key, index: f.Index, typ: f.Type,
-			description: f.Tag.Get("desc"), language: f.Tag.Get("lang"),
+			description: f.Tag.Get("desc"), languages: strings.Fields(f.Tag.Get("lang")),
 			rule: f.Tag.Get("check"), min: entries,
 		})
 	}
@@ -190,8 +190,8 @@ func (d *decoder) structure(v reflect.Value, at place) {
 		}
 		f := fields[i]
 		path := join(at.path, f.key)
-		if f.language != "" && d.language != "" && f.language != d.language {
-			d.add(d.source.node(key), fmt.Sprintf("%s is a key of %s, and the language is %s", path, f.language, d.language),
+		if len(f.languages) > 0 && d.language != "" && !slices.Contains(f.languages, d.language) {
+			d.add(d.source.node(key), fmt.Sprintf("%s is a key of %s, and the language is %s", path, strings.Join(f.languages, " and "), d.language),
 				"remove it")
 			continue
 		}

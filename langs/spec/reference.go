@@ -30,8 +30,8 @@ func referenceRows(b *bytes.Buffer, t reflect.Type, prefix string) {
 			typ = typ.Elem()
 		}
 		text := f.description
-		if f.language != "" {
-			text = "For `" + f.language + "` alone. " + text
+		if len(f.languages) > 0 {
+			text = "For `" + strings.Join(f.languages, "` and `") + "` alone. " + text
 		}
 		fmt.Fprintf(b, "| `%s%s` | %s | %s |\n", prefix, f.key, valueName(typ), strings.ReplaceAll(text, "|", "\\|"))
 		switch inner, name := below(typ); {
@@ -70,6 +70,8 @@ func valueName(t reflect.Type) string {
 		return "text or list"
 	case reflect.TypeFor[Command]():
 		return "list"
+	case reflect.TypeFor[BuildCommand]():
+		return "texts or lists"
 	case reflect.TypeFor[StringMap]():
 		return "names with values"
 	case reflect.TypeFor[SSH]():

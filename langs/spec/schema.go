@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // schemer is a type with more than one form: see reader.
@@ -22,17 +23,20 @@ func Schema() ([]byte, error) {
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["title"] = "birdhouse descriptor"
 	root["required"] = []string{"language"}
-	languages := map[string]object{}
-	onlyFor(reflect.TypeFor[Spec](), nil, languages)
-	names := slices.Sorted(maps.Keys(languages))
-	root["properties"].(object)["language"].(object)["examples"] = names
+	owners := map[string]object{}
+	onlyFor(reflect.TypeFor[Spec](), nil, owners)
+	var names []string
 	var conditions []object
-	for _, name := range names {
+	for _, owner := range slices.Sorted(maps.Keys(owners)) {
+		languages := strings.Fields(owner)
+		names = append(names, languages...)
 		conditions = append(conditions, object{
-			"if":   object{"properties": object{"language": object{"not": object{"const": name}}}},
-			"then": languages[name],
+			"if":   object{"properties": object{"language": object{"not": object{"enum": languages}}}},
+			"then": owners[owner],
 		})
 	}
+	slices.Sort(names)
+	root["properties"].(object)["language"].(object)["examples"] = slices.Compact(names)
 	root["allOf"] = conditions
 
 	var b bytes.Buffer
@@ -45,23 +49,24 @@ func Schema() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// onlyFor collects, for each language that owns keys, the schema that refuses
-// them.
-func onlyFor(t reflect.Type, path []string, languages map[string]object) {
+// onlyFor collects, for the languages that own keys, the schema that refuses them.
+// Those of one key are joined with blanks.
+func onlyFor(t reflect.Type, path []string, owners map[string]object) {
 	for _, f := range fieldsOf(t) {
 		at := append(slices.Clone(path), f.key)
-		if f.language != "" {
-			if languages[f.language] == nil {
-				languages[f.language] = object{}
+		if len(f.languages) > 0 {
+			owner := strings.Join(f.languages, " ")
+			if owners[owner] == nil {
+				owners[owner] = object{}
 			}
-			inner := languages[f.language]
+			inner := owners[owner]
 			for _, key := range at[:len(at)-1] {
 				inner = child(child(inner, "properties"), key)
 			}
 			child(inner, "properties")[f.key] = false
 		}
 		if f.typ.Kind() == reflect.Struct {
-			onlyFor(f.typ, at, languages)
+			onlyFor(f.typ, at, owners)
 		}
 	}
 }

@@ -15,7 +15,7 @@ type Spec struct {
 	// Version is the scalar as it is written: 1.20 stays "1.20".
 	Version Scalar     `yaml:"version" check:"word" desc:"The language's version: 1.26 is its newest patch release, 1.26.8 exactly that one. Without it, the project's own files decide."`
 	Dir     string     `yaml:"dir" check:"folder" desc:"The project's folder inside the build context."`
-	Package StringList `yaml:"package" check:"package" min:"1" desc:"What to build: for Go one main package or a list of them, such as ./cmd/api; for Node a workspace, by its name or its folder."`
+	Package StringList `yaml:"package" check:"package" min:"1" desc:"What to build: for Go one main package or a list of them, such as ./cmd/api; for Node and Python a member of the workspace, by its name or its folder."`
 	Args    StringMap  `yaml:"args" check:"arg" desc:"Build arguments with their defaults: environment variables of the build, set with --build-arg, and {{.Args.NAME}} in templates."`
 
 	Build Build `yaml:"build" desc:"How the program is built; nothing in here reaches the image."`
@@ -40,7 +40,7 @@ type Image struct {
 	Packages    []string     `yaml:"packages" check:"debian" desc:"Debian packages to add to the image, with all that they need: [libpq5]. Their versions are those of the catalog's lock; their scripts do not run."`
 	Entrypoint  Command      `yaml:"entrypoint" min:"1" desc:"The program that the image runs, as a list."`
 	Cmd         Command      `yaml:"cmd" desc:"Default arguments of the entrypoint, as a list; docker run replaces them."`
-	Init        Switch       `yaml:"init" lang:"node" desc:"Start the program below a small init, which passes signals on and buries orphans: true unless said otherwise."`
+	Init        Switch       `yaml:"init" lang:"node python" desc:"Start the program below a small init, which passes signals on and buries orphans: true unless said otherwise."`
 	Env         StringMap    `yaml:"env" check:"env" desc:"Environment variables of the running program."`
 	User        Scalar       `yaml:"user" check:"user" desc:"User and group, numeric: 65532 or 65532:65532."`
 	WorkDir     string       `yaml:"workdir" check:"absolute" desc:"Working directory of the running program."`
@@ -70,13 +70,20 @@ type Build struct {
 	Generate Generate   `yaml:"generate" check:"package" lang:"go" desc:"Run go generate ./... before the build: true, or the packages."`
 	Packages []string   `yaml:"packages" check:"debian" desc:"Debian packages that the build needs, with all that they need: [libpq-dev]. They are no part of the image."`
 
-	Tool    Scalar     `yaml:"tool" check:"word" lang:"node" desc:"The package manager: npm, pnpm or yarn, where the project's files leave it open; pnpm@12.21.0 names a version."`
+	Tool    Scalar     `yaml:"tool" check:"word" lang:"node python" desc:"What installs dependencies, where the project's files leave it open: npm, pnpm or yarn, and pnpm@12.21.0 names a version; for Python which lock file counts: uv, pylock, poetry, pdm, pipenv or requirements."`
 	Script  Scalar     `yaml:"script" check:"text" lang:"node" desc:"The script of package.json that builds the program: build, if there is one, unless said otherwise; false for none."`
-	Output  StringList `yaml:"output" check:"folder" min:"1" lang:"node" desc:"The files and folders that the image gets of the project once it is built; without it, all but sources of TypeScript and what serves development."`
+	Output  StringList `yaml:"output" check:"folder" min:"1" lang:"node python" desc:"The files and folders that the image gets of the project once it is built; without it, all but sources of TypeScript, tests and what serves development."`
 	Static  *Static    `yaml:"static" lang:"node" desc:"Serve the files that the build makes, without Node: true, or their folder, or options."`
 	Bundle  *Bundle    `yaml:"bundle" check:"text" lang:"node" desc:"Make one file of the program and its dependencies: true, or a list of the packages whose computed requires may stay as they are."`
 	Trim    Switch     `yaml:"trim" lang:"node" desc:"Leave out of the image what packages have for people and editors: READMEs, change logs, declarations of types, settings of tools: true unless said otherwise."`
-	Network bool       `yaml:"network" lang:"node" desc:"Let the build script reach the network."`
+	Network bool       `yaml:"network" lang:"node python" desc:"Let the build script, or build.run, reach the network."`
+
+	Groups   StringList     `yaml:"groups" check:"word" min:"1" lang:"python" desc:"Groups of dependencies that the image gets, beside the program's own: [prod]."`
+	Extras   StringList     `yaml:"extras" check:"word" min:"1" lang:"python" desc:"Extras of the project that the image gets: [postgres]."`
+	SDist    StringList     `yaml:"sdist" check:"word" min:"1" lang:"python" desc:"Dependencies that are compiled from their sources, as they have no wheel that fits: [psycopg2]. All others are wheels."`
+	Bytecode Switch         `yaml:"bytecode" lang:"python" desc:"Compile bytecode, which a program that may not write cannot make: true unless said otherwise."`
+	Install  Switch         `yaml:"install" lang:"python" desc:"Install the project as a package: true when pyproject.toml has a build-system unless said otherwise; false runs its files where they are."`
+	Run      []BuildCommand `yaml:"run" min:"1" lang:"python" desc:"Commands to run in the project before the image gets it, with its dependencies and without network: a list for each, or a text for the build image's shell."`
 }
 
 // Scalar is a YAML scalar as it is written, never turned into a number.
@@ -88,6 +95,10 @@ type StringList []string
 // Command is a list of arguments. A string would be a shell command; images
 // have no shell, so it is refused with the list to write.
 type Command []string
+
+// BuildCommand is a command of the build: a list of arguments, or a text, which
+// becomes /bin/sh -c TEXT: images to build with have a shell.
+type BuildCommand []string
 
 // StringMap is a mapping of scalars. Iterate it in the order of Keys.
 type StringMap map[string]string

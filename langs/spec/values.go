@@ -65,6 +65,33 @@ func (c *Command) read(d *decoder, at place) {
 
 func (Command) schema(f field) object { return listSchema(textSchema(f.rule), f.min) }
 
+func (c *BuildCommand) read(d *decoder, at place) {
+	if at.node.Kind != yaml.SequenceNode && !isText(at.node) {
+		d.wrong(at, "a command", "write a text, or a list of the program and its arguments")
+		return
+	}
+	if at.node.Kind == yaml.ScalarNode {
+		text := at.node.Value
+		if strings.TrimSpace(text) == "" {
+			d.add(d.source.node(at.node), at.path+" is empty", "write a command, or remove the line")
+			return
+		}
+		*c = BuildCommand{"/bin/sh", "-c", text}
+		return
+	}
+	at.min, at.rule = 1, ""
+	var list []string
+	d.list(reflect.ValueOf(&list).Elem(), at)
+	if len(list) > 0 && list[0] == "" {
+		d.add(d.spec.Range(at.path+"[0]"), at.path+": the program's name is empty", "the first entry is the program")
+	}
+	*c = list
+}
+
+func (BuildCommand) schema(field) object {
+	return object{"anyOf": []object{{"type": "string", "pattern": `\S`}, listSchema(textSchema(""), 1)}}
+}
+
 // shellSyntax is what a shell would act on.
 var shellSyntax = regexp.MustCompile("&&|\\|\\||[|;<>&`*?]|\\$[A-Za-z_{(][A-Za-z0-9_]*")
 
