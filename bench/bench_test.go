@@ -229,8 +229,8 @@ func newWorld(t *testing.T) *world {
 	b := harness.SharedBuildkitd(t)
 	w.frontend = harness.FrontendImage(t, b, w.registry)
 	w.dockerfile = dockerfileFrontend(t, w.registry)
-	w.goRef = pushBase(t, b, w.registry, w.goBase)
-	w.run = pushBase(t, b, w.registry, w.static)
+	w.goRef = pushBase(t, b, w, w.goBase)
+	w.run = pushBase(t, b, w, w.static)
 
 	// ko compiles with the machine's go: give it the same release.
 	env := exec.Command("go", "env", "GOROOT")
