@@ -50,6 +50,9 @@ type builder struct {
 	script string
 	// all are the packages that the build installs, prod those that the image has.
 	all, prod []*locked
+	// traced are the names of packages with machine code that a framework may copy
+	// into the server that it writes.
+	traced []string
 	// native are packages of prod that compile when they are installed.
 	native []*locked
 	// site is set when the image serves files without Node.
@@ -82,6 +85,13 @@ func (b *builder) decide() spec.Problems {
 	b.all = b.lock.reach(b.packages(), true)
 	if b.site == nil && !b.framework.bundled {
 		b.prod = b.lock.reach(b.shippedMembers(), false)
+	}
+	if b.site == nil && b.framework.bundled {
+		for _, name := range b.withMachineCode(b.lock.reach(b.shippedMembers(), false)) {
+			if !strings.HasPrefix(name, "@next/swc") { // Next leaves its compiler out
+				b.traced = append(b.traced, name)
+			}
+		}
 	}
 	b.native = addonsOf(b.lock, b.prod)
 	installed := b.prod
@@ -163,7 +173,7 @@ func (b *builder) stages() []plan.Stage {
 	if b.spec.Build.Bundle != nil {
 		stages = append(stages, b.bundler(), b.bundle())
 	}
-	if b.hasLibraries() {
+	if b.hasLibraries() || b.tracesLibraries() {
 		stages = append(stages, b.libraries())
 	}
 	return stages
@@ -240,6 +250,19 @@ func (b *builder) program() []string {
 // its own, as pnpm is since 12.
 func (b *builder) nativePnpm() bool { return b.tool.name == pnpm && b.tool.major() >= 12 }
 
+// bin is the file of the package manager's program in its package.
+func (t tool) bin() string {
+	switch {
+	case t.name == yarn:
+		return "bin/yarn.js"
+	case t.major() < 11:
+		return "bin/pnpm.cjs"
+	case t.major() == 11:
+		return "bin/pnpm.mjs"
+	}
+	return pnpm
+}
+
 // installTool installs the package manager at its exact version; npm checks its
 // archive against what packageManager says of it.
 func (b *builder) installTool() plan.Stage {
@@ -251,9 +274,9 @@ func (b *builder) installTool() plan.Stage {
 		"private": true, "dependencies": map[string]string{name: b.tool.version},
 	})}}
 	if integrity := b.tool.integrity(); integrity != "" {
-		locked := map[string]any{"version": b.tool.version, "integrity": integrity}
+		// Of what a lock file names npm reads nothing else: neither programs nor dependencies.
+		locked := map[string]any{"version": b.tool.version, "integrity": integrity, "bin": map[string]string{name: b.tool.bin()}}
 		if b.nativePnpm() {
-			locked["bin"] = map[string]string{pnpm: pnpm}
 			locked["optionalDependencies"] = map[string]string{"@pnpm/exe.linux-x64": b.tool.version, "@pnpm/exe.linux-arm64": b.tool.version}
 		}
 		files = append(files, plan.File{Path: "package-lock.json", Mode: 0o644, Content: encodeJSON(map[string]any{

@@ -42,7 +42,7 @@ func (b *builder) checkBundle() spec.Problems {
 		}
 	}
 	switch {
-	case b.framework.standalone || b.framework.bundled:
+	case b.framework.bundled:
 		return refuse(b.framework.name+" makes a bundle of its own", "remove the line")
 	case b.ownStart():
 		return refuse("the program has to be known, and the descriptor's own command may be anything", "name the program with a start script in package.json, and leave out entrypoint and cmd")

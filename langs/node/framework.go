@@ -29,8 +29,9 @@ type framework struct {
 	// output are the files and folders that the program is, below the package's
 	// folder; nil for all but what serves development.
 	output []string
-	// standalone is Next's own reduced copy of program and dependencies.
-	standalone bool
+	// standalone is the folder that Next writes its own reduced copy of program and
+	// dependencies below, "" for other programs.
+	standalone string
 	// bundled programs have their dependencies in them.
 	bundled bool
 	// assets are the folders of output that hold files for browsers.
@@ -39,7 +40,15 @@ type framework struct {
 	env    []plan.Env
 	// caches are folders that the build keeps things for the next one in.
 	caches []string
+	// identity is the variable that gets a name for the sources, "" for none: in its
+	// place the framework would take random or the time, and no two builds of the
+	// same sources were the same.
+	identity string
 }
+
+// buildID is the variable with a name for the sources that settings of frameworks
+// may ask for.
+const buildID = "BIRDHOUSE_BUILD_ID"
 
 // configNames are the endings of the configuration files of frameworks.
 var configNames = []string{".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"}
@@ -186,7 +195,7 @@ func (p *project) next() (framework, spec.Problems) {
 	if problems.HasErrors() {
 		return framework{}, problems
 	}
-	f := framework{name: "Next", caches: []string{".next/cache"}}
+	f := framework{name: "Next", caches: []string{".next/cache"}, identity: "NEXT_DEPLOYMENT_ID"}
 	switch setting(text, "output") {
 	case "export":
 		f.name += ", exported"
@@ -194,8 +203,10 @@ func (p *project) next() (framework, spec.Problems) {
 		return f, nil
 	case "standalone":
 		f.name += ", standalone"
-		f.standalone, f.bundled = true, true
-		f.assets = []string{".next/static", "public"}
+		dir := folder(text, "distDir", ".next")
+		f.standalone, f.bundled = dir, true
+		f.caches = []string{path.Join(dir, "cache")}
+		f.assets = []string{path.Join(dir, "static"), "public"}
 		f.start = start{file: "server.js", source: "what Next builds", built: true}
 		f.env = []plan.Env{{Name: "HOSTNAME", Value: "0.0.0.0"}}
 		return f, nil
@@ -228,7 +239,7 @@ func (p *project) nuxt() framework {
 // svelteKit: https://svelte.dev/docs/kit/adapters.
 func (p *project) svelteKit() (framework, spec.Problems) {
 	m := p.app
-	f := framework{name: "SvelteKit"}
+	f := framework{name: "SvelteKit", identity: buildID}
 	_, text, problems := p.config("svelte")
 	if problems.HasErrors() {
 		return f, problems

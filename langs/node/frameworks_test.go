@@ -264,3 +264,75 @@ func TestSiteSmoke(t *testing.T) {
 	require.NotNil(t, r.Plan, r.Text)
 	require.Equal(t, 8080, r.Plan.Smoke.Port)
 }
+
+// Next is told what identifies the build; its server has sharp's machine code in it,
+// so that all is made on the image's platform, and its libraries are checked.
+func TestNextServer(t *testing.T) {
+	lock := `{"lockfileVersion": 3, "packages": {"": {"dependencies": {"next": "1.0.0"}}, "node_modules/next": {"version": "1.0.0", "optionalDependencies": {"@next/swc-linux-x64-gnu": "1", "sharp": "1"}},
+		"node_modules/@next/swc-linux-x64-gnu": {"version": "1.0.0", "optional": true, "cpu": ["x64"], "os": ["linux"]}%s}}`
+	project := func(more, config string) *plan.Plan {
+		r := planFor(t, "language: node\n", files("package.json", `{"scripts": {"build": "next build"}, "dependencies": {"next": "1.0.0"}}`,
+			"package-lock.json", fmt.Sprintf(lock, more), "next.config.mjs", config))
+		require.NotNil(t, r.Plan, r.Text)
+		return r.Plan
+	}
+	p := project(`, "node_modules/sharp": {"version": "1.0.0", "optional": true, "optionalDependencies": {"@img/sharp-linux-x64": "1"}}, "node_modules/@img/sharp-linux-x64": {"version": "1.0.0", "optional": true, "cpu": ["x64"], "os": ["linux"]}`,
+		`export default { output: "standalone", distDir: "built" }`)
+	require.Equal(t, "deps build libraries", stageNames(p))
+	for _, name := range []string{"deps", "build"} {
+		require.True(t, stage(t, p, name).PerPlatform)
+		require.Contains(t, stage(t, p, name).Native, "sharp")
+	}
+	args := strings.Join(stage(t, p, "build").Steps[0].Args, " ")
+	require.Contains(t, args, "--ask NEXT_DEPLOYMENT_ID=node /opt/build-id/buildid.mjs /src ")
+	require.Contains(t, args, ` built/cache `)
+	require.Contains(t, args, `{"from":"/src/built/standalone","to":"/out"`)
+	require.Contains(t, args, `{"from":"/src/built/static","to":"/out/built/static"`)
+	require.Equal(t, []string{"built/static/**", "public/**"}, layer(t, p, "static").Copies[0].Include)
+
+	p = project("", `export default { output: "standalone" }`)
+	require.Equal(t, "deps build", stageNames(p), "its compiler is no part of the server")
+	require.Empty(t, stage(t, p, "build").Native)
+}
+
+// The name of a build changes with what is built, and with nothing else.
+func TestBuildID(t *testing.T) {
+	question := func(descriptor, version string) string {
+		r := planFor(t, "language: node\n"+descriptor, app(`{"version": "`+version+`", "scripts": {"build": "vite build"}, "devDependencies": {"@sveltejs/kit": "1.0.0", "@sveltejs/adapter-node": "1.0.0"}}`, []string{"@sveltejs/kit", "@sveltejs/adapter-node"}))
+		require.NotNil(t, r.Plan, r.Text)
+		args := stage(t, r.Plan, "build").Steps[0].Args
+		require.Equal(t, "--ask", args[2])
+		return args[3]
+	}
+	one := question("", "1.0.0")
+	require.True(t, strings.HasPrefix(one, "BIRDHOUSE_BUILD_ID=node "), one)
+	require.Equal(t, one, question("", "1.0.1"))
+	require.NotEqual(t, one, question("build: {env: {PUBLIC_SHOP: birds}}", "1.0.0"))
+}
+
+// react-router-serve is another file since React Router 8, which pnpm's lock file
+// does not tell.
+func TestKnownBins(t *testing.T) {
+	for version, file := range map[string]string{"7.9.3": "bin.js", "8.4.0": "bin.cjs"} {
+		lock := "lockfileVersion: '9.0'\nimporters:\n  .:\n    dependencies:\n      '@react-router/serve':\n        specifier: " + version + "\n        version: " + version +
+			"\npackages:\n  '@react-router/serve@" + version + "':\n    resolution: {integrity: sha512-AA==}\n    hasBin: true\nsnapshots:\n  '@react-router/serve@" + version + "': {}\n"
+		r := planFor(t, "language: node\n", files("package.json", `{"packageManager": "pnpm@10.0.0", "scripts": {"start": "react-router-serve ./build/server/index.js", "build": "react-router build"}, "dependencies": {"@react-router/serve": "`+version+`"}}`,
+			"pnpm-lock.yaml", lock))
+		require.NotNil(t, r.Plan, r.Text)
+		require.Equal(t, "node_modules/@react-router/serve/"+file, r.Plan.Image.Entrypoint[len(r.Plan.Image.Entrypoint)-1])
+	}
+}
+
+// A package manager that is checked against a hash is found by its program, and
+// pnpm 12 by the package that has it.
+func TestToolPrograms(t *testing.T) {
+	for tool, file := range map[string]string{"pnpm@10.0.0": "bin/pnpm.cjs", "pnpm@11.0.0": "bin/pnpm.mjs", "pnpm@12.0.0": "pnpm"} {
+		r := planFor(t, "language: node\n", files("package.json", strings.Replace(needsX, "{", `{"packageManager": "`+tool+`+sha512.00ff", `, 1), "pnpm-lock.yaml", pnpmLock, "server.js", ""))
+		require.NotNil(t, r.Plan, r.Text)
+		step := stage(t, r.Plan, "package-manager").Steps[0]
+		require.Contains(t, step.Mounts[0].Files[1].Content, `"pnpm": "`+file+`"`)
+		native := tool == "pnpm@12.0.0"
+		require.Equal(t, native, strings.Contains(step.Mounts[0].Files[1].Content, "@pnpm/exe.linux-arm64"))
+		require.Equal(t, native, slices.Contains(step.Args, "node_modules/pnpm/install.js"))
+	}
+}

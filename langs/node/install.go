@@ -70,6 +70,9 @@ func (b *builder) install(stage string) plan.Stage {
 		b.yarnHome(&step, prod && stage == prodStage && slices.ContainsFunc(packages, (*locked).particular))
 	}
 	var keep []string
+	if !prod && b.script != "" {
+		out.PerPlatform, out.Native = b.copiesMachineCode()
+	}
 	if !prod {
 		// What the build mounts has to be there, also where nothing was installed.
 		for _, m := range b.mounted() {
@@ -199,18 +202,43 @@ const (
 // hasLibraries says whether what is installed for the image may have machine code
 // in it.
 func (b *builder) hasLibraries() bool {
-	return len(b.native) > 0 || slices.ContainsFunc(b.prod, func(l *locked) bool {
-		return l.particular() || slices.ContainsFunc(l.needs, func(id string) bool {
+	return len(b.native) > 0 || len(b.withMachineCode(b.prod)) > 0
+}
+
+// withMachineCode are the names of packages that have machine code, or need it.
+func (b *builder) withMachineCode(packages []*locked) []string {
+	var names []string
+	for _, l := range packages {
+		if l.particular() || slices.ContainsFunc(l.needs, func(id string) bool {
 			need := b.lock.packages[id]
 			return need != nil && slices.Contains(compilers, need.name)
-		})
-	})
+		}) {
+			names = append(names, l.name)
+		}
+	}
+	return slices.Compact(sorted(names))
 }
+
+// tracesLibraries says whether the framework's build may copy packages with machine
+// code into the server that it writes.
+func (b *builder) tracesLibraries() bool { return len(b.traced) > 0 }
+
+// copiesMachineCode says whether the framework surely does that: then all that makes
+// the server runs on the image's platform, or on one that is emulated.
+func (b *builder) copiesMachineCode() (yes bool, why string) {
+	if b.framework.standalone == "" || !slices.ContainsFunc(b.traced, func(name string) bool { return strings.HasPrefix(name, "@img/sharp-") }) {
+		return false, ""
+	}
+	return true, "Next copies sharp, which has machine code, into its server"
+}
+
+// libraryFiles are the patterns of machine code that Node loads.
+var libraryFiles = []string{"**/node_modules/**/*.node", "**/node_modules/**/*.so", "**/node_modules/**/*.so.*"}
 
 func (b *builder) collectLibraries() string {
 	return compactJSON(exec.Collection{
 		From: at(b.root), To: librariesDir, Root: at(b.root),
-		Include: []string{"**/node_modules/**/*.node", "**/node_modules/**/*.so", "**/node_modules/**/*.so.*"},
+		Include: libraryFiles,
 		Exclude: append([]string{"**/prebuilds/linux-${" + otherCPU + "}*", "**/prebuilds/**/*.armv7.node", "**/prebuilds/linux-arm", "**/prebuilds/linux-ia32", "**/obj.target", "**/obj"}, otherSystems...),
 	})
 }

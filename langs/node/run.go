@@ -1,6 +1,9 @@
 package node
 
 import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
 	"fmt"
 	"path"
 	"slices"
@@ -106,9 +109,22 @@ func (b *builder) cacheFolders() []plan.Mount {
 // and keeps what the image gets.
 func (b *builder) build() plan.Stage {
 	args := []string{plan.StepsProgram, "exec"}
+	var mounts []plan.Mount
+	if b.framework.identity != "" {
+		var question string
+		question, mounts = b.askIdentity()
+		args = append(args, "--ask", b.framework.identity+"="+question)
+	}
 	args = append(args, b.buildOthers()...)
 	for _, c := range b.collections() {
 		args = append(args, "--collect", compactJSON(c))
+	}
+	outputs := []plan.Mount{{Kind: plan.MountOutput, Target: outDir}}
+	if b.tracesLibraries() {
+		args = append(args, "--collect", compactJSON(exec.Collection{
+			From: outDir, To: librariesDir, Include: libraryFiles, Exclude: append([]string{"**/prebuilds"}, otherSystems...),
+		}))
+		outputs = append(outputs, plan.Mount{Kind: plan.MountOutput, Target: librariesDir, Output: librariesOutput})
 	}
 	args = append(append(args, "--"), append(b.program(), "run", b.script)...)
 	asked := ""
@@ -121,17 +137,35 @@ func (b *builder) build() plan.Stage {
 	}
 	step := plan.Step{
 		Name: b.tool.name + " run " + b.script, Args: args, Env: b.offlineEnv(env...), Dir: at(b.app.dir),
-		Mounts: slices.Concat([]plan.Mount{b.sources()}, b.nodeModules(), b.toolMounts(), b.cacheFolders(), b.secrets(),
-			[]plan.Mount{{Kind: plan.MountOutput, Target: outDir}}),
-		Asked: asked,
-		Hint:  "the build script runs without network (build: {network: true} gives it), with the files that .dockerignore does not exclude; build.output and build.static say what it writes",
+		Mounts: slices.Concat([]plan.Mount{b.sources()}, b.nodeModules(), b.toolMounts(), mounts, b.cacheFolders(), b.secrets(), outputs),
+		Asked:  asked,
+		Hint:   "the build script runs without network (build: {network: true} gives it), with the files that .dockerignore does not exclude; build.output and build.static say what it writes",
 	}
 	if b.spec.Build.Network {
 		step.Network = true
 		step.Mounts = append(step.Mounts, b.registryMounts()...)
 		step.Env = append(step.Env, plan.Env{Name: "NODE_EXTRA_CA_CERTS", Value: caBundle})
 	}
-	return plan.Stage{Name: buildStage, Base: b.base(), Steps: []plan.Step{step}}
+	stage := plan.Stage{Name: buildStage, Base: b.base(), Steps: []plan.Step{step}}
+	stage.PerPlatform, stage.Native = b.copiesMachineCode()
+	return stage
+}
+
+//go:embed buildid.mjs
+var buildIDProgram string
+
+// askIdentity is the command that prints a name for the sources and what else decides
+// about the build, and the mount that has it.
+func (b *builder) askIdentity() (command string, mounts []plan.Mount) {
+	const dir = "/opt/build-id"
+	salt := sha256.Sum256([]byte(compactJSON(app.BuildEnv(b.spec)) + b.runtime.version))
+	words := []string{"node", dir + "/buildid.mjs", sourceDir, hex.EncodeToString(salt[:8])}
+	for _, built := range b.framework.caches {
+		words = append(words, path.Join(b.app.dir, built))
+	}
+	return strings.Join(words, " "), []plan.Mount{{Kind: plan.MountFiles, Target: dir, Files: []plan.File{
+		{Path: "buildid.mjs", Mode: 0o644, Content: buildIDProgram},
+	}}}
 }
 
 // buildOthers has the steps program run the build scripts of the packages that the
@@ -153,10 +187,11 @@ func (b *builder) collections() []exec.Collection {
 	if b.site != nil {
 		return []exec.Collection{{From: path.Join(dir, b.site.dir), To: out("site"), Root: root, Exclude: slices.Clone(environments)}}
 	}
-	if b.framework.standalone {
+	if dist := b.framework.standalone; dist != "" {
+		standalone, static := path.Join(dir, dist, "standalone"), path.Join(dist, "static")
 		return []exec.Collection{
-			{From: path.Join(dir, ".next/standalone"), To: outDir, Root: path.Join(dir, ".next/standalone"), Exclude: slices.Clone(environments)},
-			{From: path.Join(dir, ".next/static"), To: out(path.Join(rel, ".next/static")), Root: root},
+			{From: standalone, To: outDir, Root: standalone, Exclude: slices.Clone(environments)},
+			{From: path.Join(dir, static), To: out(path.Join(rel, static)), Root: root},
 			{From: path.Join(dir, "public"), To: out(path.Join(rel, "public")), Root: root, Optional: true},
 		}
 	}
@@ -226,8 +261,12 @@ func (b *builder) libraries() plan.Stage {
 	if b.spec.Has("packages") {
 		asked = "packages"
 	}
+	from := prodStage
+	if b.tracesLibraries() {
+		from = buildStage
+	}
 	return app.Libraries(plan.Base{Image: "node", Version: b.runtime.version, Variant: "build"},
-		plan.Mount{Kind: plan.MountStage, Target: librariesDir, From: prodStage, Output: librariesOutput}, asked,
+		plan.Mount{Kind: plan.MountStage, Target: librariesDir, From: from, Output: librariesOutput}, asked,
 		"native addons are linked against libraries that the run image does not have: packages: [NAME] adds the Debian package that has them")
 }
 
@@ -297,7 +336,7 @@ func (b *builder) layers() []plan.Layer {
 		})
 		return layers
 	}
-	if b.framework.standalone {
+	if b.framework.standalone != "" {
 		modules := []string{"node_modules"}
 		if b.app.rel != "." {
 			modules = append(modules, app.EscapePattern(b.app.rel)+"/node_modules")
@@ -375,7 +414,10 @@ func listTitles(members []*member) string {
 
 func (b *builder) whatRuns() string {
 	what := b.workDir()
-	if b.start.file != "" {
+	switch {
+	case len(b.framework.output) == 1:
+		what = path.Join(what, b.framework.output[0])
+	case b.start.file != "":
 		what = path.Join(what, b.start.file)
 	}
 	return fmt.Sprintf("%s  Node %s", what, b.runtime.version)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/birdhouse-build/birdhouse/langs/app"
@@ -561,6 +562,9 @@ func (p *project) binFile(l *lock, name string) string {
 			return p.modulePath(l, dependency, file)
 		}
 		if file := knownBins[name]; file.pkg == dependency {
+			if major, ok := majorOf(lk.version); ok && file.newer != "" && major >= file.since {
+				return p.modulePath(l, dependency, file.newer)
+			}
 			return p.modulePath(l, dependency, file.file)
 		}
 	}
@@ -568,19 +572,30 @@ func (p *project) binFile(l *lock, name string) string {
 }
 
 // knownBins are programs whose files only package-lock.json and yarn's newer lock
-// files tell.
-var knownBins = map[string]struct{ pkg, file string }{
-	"react-router-serve": {"@react-router/serve", "bin.js"},
-	"remix-serve":        {"@remix-run/serve", "dist/cli.js"},
-	"fastify":            {"fastify-cli", "cli.js"},
-	"http-server":        {"http-server", "bin/http-server"},
-	"serve":              {"serve", "build/main.js"},
-	"strapi":             {"@strapi/strapi", "bin/strapi.js"},
-	"directus":           {"directus", "cli.js"},
-	"json-server":        {"json-server", "lib/bin.js"},
-	"tsx":                {"tsx", "dist/cli.mjs"},
-	"ts-node":            {"ts-node", "dist/bin.js"},
-	"next":               {"next", "dist/bin/next"},
+// files tell; newer is the file since that major version.
+var knownBins = map[string]struct {
+	pkg, file, newer string
+	since            uint64
+}{
+	"react-router-serve": {pkg: "@react-router/serve", file: "bin.js", newer: "bin.cjs", since: 8},
+	"remix-serve":        {pkg: "@remix-run/serve", file: "dist/cli.js"},
+	"fastify":            {pkg: "fastify-cli", file: "cli.js"},
+	"http-server":        {pkg: "http-server", file: "bin/http-server"},
+	"serve":              {pkg: "serve", file: "build/main.js"},
+	"strapi":             {pkg: "@strapi/strapi", file: "bin/strapi.js"},
+	"directus":           {pkg: "directus", file: "cli.js"},
+	"json-server":        {pkg: "json-server", file: "lib/bin.js"},
+	"tsx":                {pkg: "tsx", file: "dist/cli.mjs"},
+	"ts-node":            {pkg: "ts-node", file: "dist/bin.js"},
+	"next":               {pkg: "next", file: "dist/bin/next"},
+}
+
+func majorOf(version string) (uint64, bool) {
+	v, err := semver.NewVersion(version)
+	if err != nil {
+		return 0, false
+	}
+	return v.Major(), true
 }
 
 // modulePath is a file of a dependency relative to the program's folder: where
