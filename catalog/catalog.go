@@ -394,6 +394,19 @@ func (c *Catalog) suite(b plan.Base, def define.Image) (suite, ofLanguage string
 	}
 }
 
+// LockedPackages returns the packages of an image's layer for an architecture with what needs
+// each of them.
+func (c *Catalog) LockedPackages(img *Image, l Layer, arch string) []LockedPackage {
+	locked := c.lock.Suites[img.Suite].Layers[l.Name][arch]
+	var out []LockedPackage
+	for _, p := range l.Packages {
+		if i := slices.IndexFunc(locked, func(o LockedPackage) bool { return o.Package == p }); i >= 0 {
+			out = append(out, locked[i])
+		}
+	}
+	return out
+}
+
 // Layers returns the layers of a suite that are named, with all that they lie on,
 // lowest first, for an architecture and made on another; none when the lock has
 // not all of them, since no image of that suite does.

@@ -49,7 +49,7 @@ func newCatalogListCommand() *cobra.Command {
 			return list.text(cmd.OutOrStdout(), packages)
 		},
 	}
-	cmd.Flags().BoolVar(&packages, "packages", false, "list the Debian packages in each")
+	cmd.Flags().BoolVar(&packages, "packages", false, "list the Debian packages in each, and why they are there")
 	registerCatalog(cmd, &lock)
 	cmd.Flags().StringVar(&format, "format", "text", "output `format`: text, json, or markdown for the table of sizes")
 	return cmd
@@ -72,7 +72,8 @@ type catalogImage struct {
 	Architectures []string              `json:"architectures"`
 	Sizes         map[string]sizes.Size `json:"sizes"`
 	Layers        []string              `json:"layers"`
-	Packages      []catalog.Package     `json:"packages"`
+	// Packages say which of their layer need them.
+	Packages []catalog.LockedPackage `json:"packages"`
 
 	// count is how many packages there are for one architecture.
 	count int
@@ -93,7 +94,7 @@ func newCatalogList(c *catalog.Catalog, bases []plan.Base, now time.Time) (*cata
 		}
 		entry := catalogImage{
 			Ref: base.String(), Tags: append(tags.Moving, tags.Dated), Architectures: []string{}, Sizes: table.Images[base.String()],
-			Layers: []string{}, Packages: []catalog.Package{},
+			Layers: []string{}, Packages: []catalog.LockedPackage{},
 		}
 		for _, arch := range c.Architectures() {
 			img, err := c.Image(base, arch, arch)
@@ -106,7 +107,7 @@ func newCatalogList(c *catalog.Catalog, bases []plan.Base, now time.Time) (*cata
 				if first {
 					entry.Layers = append(entry.Layers, l.Name+" ("+l.What+")")
 				}
-				entry.Packages = append(entry.Packages, l.Packages...)
+				entry.Packages = append(entry.Packages, c.LockedPackages(img, l, arch)...)
 			}
 			if first {
 				entry.count = len(entry.Packages)
@@ -138,7 +139,11 @@ func (l *catalogList) text(out io.Writer, packages bool) error {
 			continue
 		}
 		for _, p := range img.Packages {
-			fmt.Fprintf(w, "  %s\t%s\t\t%s\t\n", p.Name, p.Architecture, p.Version)
+			why := ""
+			if len(p.NeededBy) > 0 {
+				why = "needed by " + strings.Join(p.NeededBy, ", ")
+			}
+			fmt.Fprintf(w, "  %s\t%s\t\t%s\t%s\n", p.Name, p.Architecture, p.Version, why)
 		}
 	}
 	if err := w.Flush(); err != nil {
