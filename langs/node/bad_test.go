@@ -61,6 +61,7 @@ func TestBadInput(t *testing.T) {
 		{"bun in packageManager", "", files("package.json", `{"packageManager": "bun@1.2.0"}`), "packageManager: bun is not supported"},
 		{"no version in packageManager", "", files("package.json", `{"packageManager": "pnpm@latest"}`), "write npm, pnpm or yarn, and a full version such as pnpm@12.21.0"},
 		{"unknown tool", "build: {tool: pip}", files("package.json", needsX), `birdhouse.yaml:2:15: build.tool: "pip" is no package manager`},
+		{"npm lock that lacks what a package needs", "", files("package.json", needsX, "package-lock.json", `{"lockfileVersion": 3, "packages": {"": {}, "node_modules/x": {"version": "1.0.0", "dependencies": {"y": "1"}}}}`), "package-lock.json: the lock file is not that of package.json: y, which x needs, is not in it"},
 		{"broken npm lock", "", files("package.json", needsX, "package-lock.json", "{,}"), "package-lock.json:1:2: the file is not JSON"},
 		{"old npm lock", "", files("package.json", needsX, "package-lock.json", `{"lockfileVersion": 1}`), "the lock file has version 1; version 2 or 3 is needed"},
 		{"npm lock without it", "", files("package.json", needsX, "package-lock.json", `{"lockfileVersion": 3, "packages": {"": {}}}`), "package-lock.json: the lock file is not that of package.json: x is not in it"},
@@ -130,6 +131,53 @@ func TestTools(t *testing.T) {
 			require.Equal(t, tt.stages, stageNames(r.Plan))
 			require.Contains(t, strings.Join(stage(t, r.Plan, "prod").Steps[0].Args, " "), tt.command)
 		})
+	}
+}
+
+// Only what runs has to be installed: packages for the work on a project need no
+// lock file where nothing is built.
+func TestNothingToInstall(t *testing.T) {
+	const manifest = `{"name": "tool", "bin": "server.js", "devDependencies": {"x": "1"}, "scripts": {"build": "x", "test": "x"}}`
+	r := planFor(t, "language: node\n", files("package.json", manifest, "server.js", ""))
+	require.Contains(t, r.Text, "there is no lock file")
+	r = planFor(t, "language: node\nbuild: {script: false}\ntest: true\n", files("package.json", manifest, "server.js", ""))
+	require.Contains(t, r.Text, "there is no lock file")
+	r = planFor(t, "language: node\nbuild: {script: false}\n", files("package.json", manifest, "server.js", ""))
+	require.NotNil(t, r.Plan, r.Text)
+	require.Empty(t, r.Plan.Stages)
+}
+
+// A lock file larger than a generated file may be is reduced as well, as long as
+// what counts of it is not: another version of the project installs nothing.
+func TestLargeLock(t *testing.T) {
+	lock := func(version string, packages int) string {
+		var b strings.Builder
+		fmt.Fprintf(&b, `{"name": "a", "version": %q, "lockfileVersion": 3, "packages": {"": {"name": "a", "version": %q, "dependencies": {"x": "^1.0.0"}}, "node_modules/x": {"version": "1.0.0"}`, version, version)
+		for i := range packages {
+			fmt.Fprintf(&b, ",\n            \"node_modules/p%d\": {\n                \"version\": \"1.0.0\",\n                \"integrity\": \"sha512-%0150d\",\n                \"license\": %q,\n                \"funding\": {\"url\": \"https://example.test/%0100d\"}\n            }", i, i, strings.Repeat("MIT ", 10), i)
+		}
+		return b.String() + "}}"
+	}
+	inputs := func(version string, packages int) plan.Mount {
+		text := lock(version, packages)
+		require.Greater(t, len(text), plan.MaxContent)
+		r := planFor(t, "language: node\n", files("package.json", strings.Replace(needsX, "{", `{"version": "`+version+`", `, 1), "package-lock.json", text, "server.js", ""))
+		require.NotNil(t, r.Plan, r.Text)
+		return stage(t, r.Plan, "prod").Steps[0].Mounts[0]
+	}
+	require.Equal(t, inputs("1.0.0", 15_000), inputs("1.0.1", 15_000))
+	require.Equal(t, []string{"package-lock.json"}, inputs("1.0.0", 30_000).Include, "as it is")
+}
+
+// Newer yarns leave out install scripts that nobody has allowed, with a warning;
+// here that is an error.
+func TestYarnScripts(t *testing.T) {
+	berry := "__metadata:\n  version: 8\n\n\"x@npm:^1.0.0\":\n  version: 1.0.0\n  resolution: \"x@npm:1.0.0\"\n"
+	for settings, want := range map[string]bool{"": true, "enableScripts: false\n": true, "enableScripts: true\n": false} {
+		r := planFor(t, "language: node\n", files("package.json", needsX, "yarn.lock", berry, ".yarnrc.yml", "nodeLinker: node-modules\n"+settings, "server.js", ""))
+		require.NotNil(t, r.Plan, r.Text)
+		filters := strings.Contains(fmt.Sprint(stage(t, r.Plan, "prod").Steps[0].Mounts), "code: YN0004\n    level: error")
+		require.Equal(t, want, filters, settings)
 	}
 }
 

@@ -134,6 +134,20 @@ func (m *manifest) bins() map[string]string {
 	return many
 }
 
+// mainBin is the bin that a package is known for, by name and file: the one with the
+// package's name, or the only one; "" for none.
+func (m *manifest) mainBin() (name, file string) {
+	own := m.name[strings.LastIndexByte(m.name, '/')+1:]
+	if file := m.bin[own]; file != "" {
+		return own, file
+	}
+	files := slices.Sorted(maps.Values(m.bin))
+	if len(slices.Compact(files)) != 1 {
+		return "", ""
+	}
+	return slices.Sorted(maps.Keys(m.bin))[0], files[0]
+}
+
 // needs says whether a package is among the dependencies of any kind but peers.
 func (m *manifest) needs(name string) bool {
 	return m.ships(name) || m.dev[name] != ""

@@ -41,6 +41,7 @@ func TestVersion(t *testing.T) {
 		project    fstest.MapFS
 		want       string
 	}{
+		{"lts by name", "", files(".nvmrc", "lts/lithium\n"), "26 .nvmrc:1 says lts/lithium"},
 		{"nothing said", "", files(), "26 the newest with long-term support in the catalog"},
 		{"descriptor", "version: 24", files(), "24 birdhouse.yaml:2"},
 		{"descriptor, in full", "version: 24.3.0", files(), "24 birdhouse.yaml:2 says 24.3.0; the catalog's newest of that line"},
@@ -111,6 +112,10 @@ func TestStart(t *testing.T) {
 		{name: "main", manifest: `{"main": "./server.js"}`, want: node + "server.js"},
 		{name: "main without ending", manifest: `{"main": "lib"}`, more: []string{"lib/index.js", ""}, want: node + "lib/index.js"},
 		{name: "bin", manifest: `{"name": "@a/tool", "bin": "server.js"}`, want: node + "server.js"},
+		{name: "bin before main, which others import", manifest: `{"name": "tool", "bin": "server.js", "main": "x.js"}`, want: node + "server.js"},
+		{name: "bin with the package's name", manifest: `{"name": "@a/tool", "bin": {"tool": "server.js", "_tool": "x.js"}}`, want: node + "server.js"},
+		{name: "two names of one bin", manifest: `{"name": "@a/tool", "bin": {"a": "x.js", "b": "x.js"}}`, want: node + "x.js"},
+		{name: "two bins", manifest: `{"name": "@a/tool", "bin": {"a": "x.js", "b": "y.mjs"}}`, want: node + "server.js"},
 		{name: "usual name", manifest: `{}`, want: node + "server.js"},
 		{name: "two usual names", manifest: `{}`, more: []string{"server.mjs", ""}, want: "there are 2 files that could be the program (server.js, server.mjs)"},
 		{name: "entrypoint", manifest: `{}`, descriptor: "entrypoint: [node, --enable-source-maps, server.js]", want: node + "--enable-source-maps server.js"},

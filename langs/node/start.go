@@ -42,8 +42,8 @@ var serverNames = []string{
 	"src/server.js", "src/index.js", "src/main.js", "src/app.js", "src/server.ts", "src/index.ts", "src/main.ts", "src/app.ts",
 }
 
-// chooseStart decides what the image runs: the start script, main, the only bin,
-// a file with a usual name. Framework says what it starts with, if it does.
+// chooseStart decides what the image runs: the start script, the bin, main, a file
+// with a usual name. Framework says what it starts with, if it does.
 func (p *project) chooseStart(f framework, l *lock, r runtime, script string) (start, spec.Problems) {
 	m := p.app
 	if f.start.file != "" {
@@ -71,21 +71,20 @@ func (p *project) chooseStart(f framework, l *lock, r runtime, script string) (s
 			}
 			return s, p.checkTypeScript(s, r)
 		}
+		// Of a package that has both, main is what others import.
+		if name, file := m.mainBin(); file != "" {
+			s := start{file: path.Clean(file), source: m.where("bin", name) + ": bin, " + name}
+			if found := p.findFile(&s, script != ""); found != "" {
+				return start{}, spec.Problems{m.problem([]string{"bin", name}, "bin: "+found, "name the file that is there")}
+			}
+			return s, p.checkTypeScript(s, r)
+		}
 		if m.main != "" {
 			s := start{file: strings.TrimPrefix(path.Clean(m.main), "./"), source: m.where("main") + ": main"}
 			if found := p.findFile(&s, script != ""); found != "" {
 				return start{}, spec.Problems{m.problem([]string{"main"}, "main: "+found, "name the file that is there, or add a start script")}
 			}
 			return s, p.checkTypeScript(s, r)
-		}
-		if len(m.bin) == 1 {
-			for name, file := range m.bin {
-				s := start{file: path.Clean(file), source: m.where("bin") + ": the only bin, " + name}
-				if found := p.findFile(&s, script != ""); found != "" {
-					return start{}, spec.Problems{m.problem([]string{"bin"}, "bin: "+found, "name the file that is there")}
-				}
-				return s, p.checkTypeScript(s, r)
-			}
 		}
 	}
 	if m.manifest != nil && m.needs("@nestjs/core") && script != "" {

@@ -151,7 +151,7 @@ func (p *project) chooseTool() (tool, spec.Problems) {
 			return t, spec.Problems{at("bun is not supported", bunHint)}
 		}
 	}
-	if len(p.allDependencies()) == 0 {
+	if !p.installs() {
 		if t.name == "" {
 			t.name, t.source = npm, "nothing to install"
 		}
@@ -246,15 +246,13 @@ func (p *project) noLock() spec.Problem {
 		"run one of\nnpm install --package-lock-only\npnpm install --lockfile-only\nyarn install\nand commit what it writes; check that .dockerignore does not exclude it")
 }
 
-// allDependencies are the names that any package of the project depends on.
-func (p *project) allDependencies() []string {
-	var names []string
-	for _, m := range p.packages() {
-		if m.manifest != nil {
-			names = append(names, m.all()...)
-		}
-	}
-	return names
+// installs says whether there is anything to install: dependencies of a program, or,
+// where one is built or tested, of that.
+func (p *project) installs() bool {
+	code := p.buildScript() != "" || p.spec.Test != nil
+	return slices.ContainsFunc(p.packages(), func(m *member) bool {
+		return m.manifest != nil && (len(m.shipped()) > 0 || code && len(m.all()) > 0)
+	})
 }
 
 // toolVersion decides the version where only the tool's name is known.
