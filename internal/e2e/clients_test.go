@@ -32,11 +32,11 @@ import (
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
-// One descriptor, four clients, one image: byte for byte, from clean caches and
-// from different directories.
+// One descriptor, four clients, one image: byte for byte, from different
+// directories, built by the daemon and by birdhouse with a cache each.
 func TestClientsAgree(t *testing.T) {
 	registry := harness.Registry(t)
-	daemon := harness.Buildkitd(t)
+	daemon := harness.SharedBuildkitd(t)
 	frontend := harness.FrontendImage(t, daemon, registry)
 	mirror := "BIRDHOUSE_DEBIAN_MIRROR=" + harness.Mirror(t)
 	secrets := harness.Secrets(t)
@@ -106,8 +106,7 @@ func TestClientsAgree(t *testing.T) {
 
 	t.Run("birdhouse", func(t *testing.T) {
 		dir := e2etest.Sample(t, "go/hello")
-		root := t.TempDir() // a clean cache
-		harness.Run(t, e2etest.BirdhouseIn(t, root, "build", "-t", registry+"/birdhouse", "--push", "--progress=plain", dir))
+		harness.Run(t, e2etest.Birdhouse(t, "build", "-t", registry+"/birdhouse", "--push", "--progress=plain", dir))
 		images["birdhouse"] = e2etest.Pulled(t, registry+"/birdhouse")
 	})
 

@@ -7,12 +7,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/moby/buildkit/client"
-	"github.com/moby/buildkit/session"
-	"github.com/tonistiigi/fsutil"
 
 	"github.com/birdhouse-build/birdhouse/catalog"
-	"github.com/birdhouse-build/birdhouse/frontend"
 	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
@@ -28,38 +24,7 @@ func publishBase(t *testing.T, c *catalog.Catalog, base plan.Base) func(t *testi
 // publishBaseOn does it on another daemon, with or without the image's checks.
 func publishBaseOn(t *testing.T, b *harness.BuildKit, c *catalog.Catalog, base plan.Base, check bool) func(t *testing.T, arch string) v1.Image {
 	t.Helper()
-	attrs := map[string]string{"platform": "linux/amd64,linux/arm64", "build-arg:" + frontend.ArgDebianMirror: harness.Mirror(t)}
-	locations, err := catalog.MachineLocations(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, k := range catalog.LocationKinds {
-		if at := locations[k.Name]; at != "" {
-			attrs["build-arg:"+k.Argument] = at
-		}
-	}
-	daemon, err := client.New(t.Context(), b.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer daemon.Close()
-	ref := harness.Registry(t) + "/" + base.Image + ":" + base.Version
-	f := frontend.New(frontend.Options{Catalog: c, Steps: frontend.StepsFromLocal})
-	progress := make(chan *client.SolveStatus)
-	go func() {
-		for range progress {
-		}
-	}()
-	_, err = daemon.Build(t.Context(), client.SolveOpt{
-		FrontendAttrs: attrs,
-		LocalMounts:   map[string]fsutil.FS{frontend.StepsLocal: harness.StepsPrograms(t)},
-		Session:       []session.Attachable{harness.SecretProvider(t)},
-		Exports: []client.ExportEntry{{Type: client.ExporterImage, Attrs: map[string]string{
-			"name": ref, "push": "true", "registry.insecure": "true", "oci-mediatypes": "true"}}},
-	}, "", f.BuildBase(frontend.BaseImage{Base: base, Check: check}), progress)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ref := harness.PushBase(t, b, harness.Registry(t), harness.Base{Catalog: c, Base: base, Platforms: []string{"linux/amd64", "linux/arm64"}, Check: check})
 	return func(t *testing.T, arch string) v1.Image {
 		t.Helper()
 		parsed, err := name.ParseReference(ref, name.Insecure)
@@ -74,21 +39,29 @@ func publishBaseOn(t *testing.T, b *harness.BuildKit, c *catalog.Catalog, base p
 	}
 }
 
-// sameBase checks that two builds of an image gave the same, byte for byte.
-func sameBase(t *testing.T, one, two func(t *testing.T, arch string) v1.Image) {
-	t.Helper()
-	for _, arch := range []string{"amd64", "arm64"} {
-		a, err := one(t, arch).Digest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := two(t, arch).Digest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if a != b {
-			t.Errorf("%s: %s and %s", arch, a, b)
-		}
+// Two daemons that know nothing of each other make the same image, byte for byte,
+// where programs take part in the making: Python compiles its library, Java links
+// its runtime.
+func TestCatalogImagesAreReproducible(t *testing.T) {
+	c := lockedCatalog(t)
+	other := harness.Buildkitd(t)
+	for _, base := range []plan.Base{{Image: "python", Version: "3.13"}, {Image: "java", Version: "21"}} {
+		t.Run(base.String(), func(t *testing.T) {
+			one, two := publishBase(t, c, base), publishBaseOn(t, other, c, base, false)
+			for _, arch := range []string{"amd64", "arm64"} {
+				a, err := one(t, arch).Digest()
+				if err != nil {
+					t.Fatal(err)
+				}
+				b, err := two(t, arch).Digest()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if a != b {
+					t.Errorf("%s: %s and %s", arch, a, b)
+				}
+			}
+		})
 	}
 }
 

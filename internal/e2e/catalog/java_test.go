@@ -12,7 +12,6 @@ import (
 	"github.com/moby/buildkit/client/llb"
 
 	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
-	"github.com/birdhouse-build/birdhouse/internal/harness"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	birdllb "github.com/birdhouse-build/birdhouse/llb"
 )
@@ -109,13 +108,4 @@ func TestCatalogJava17(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-}
-
-// Two daemons that know nothing of each other link the same runtime.
-func TestCatalogJavaIsReproducible(t *testing.T) {
-	c := lockedCatalog(t)
-	base := plan.Base{Image: "java", Version: "21"}
-	one := publishBase(t, c, base)
-	two := publishBaseOn(t, harness.Buildkitd(t), c, base, false)
-	sameBase(t, one, two)
 }

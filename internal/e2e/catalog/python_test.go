@@ -10,18 +10,14 @@ import (
 	"github.com/moby/buildkit/client/llb"
 
 	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
-	"github.com/birdhouse-build/birdhouse/internal/harness"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	birdllb "github.com/birdhouse-build/birdhouse/llb"
 )
 
-// From clean caches the image is the same, byte for byte; it has its size; and for
-// another architecture it is made here, with the same bytecode.
-func TestCatalogPythonIsReproducible(t *testing.T) {
-	base := plan.Base{Image: "python", Version: "3.13"}
-	c := lockedCatalog(t)
-	image := publishBaseOn(t, harness.Buildkitd(t), c, base, false)
-	sameBase(t, image, publishBaseOn(t, harness.Buildkitd(t), c, base, false))
+// The image passes its checks and has its size; for another architecture it is made
+// here, with the same bytecode.
+func TestCatalogPython(t *testing.T) {
+	image := publishBase(t, lockedCatalog(t), plan.Base{Image: "python", Version: "3.13"})
 	size := layersSize(t, image(t, machine.Architecture))
 	t.Logf("python:3.13: %.2f MB", float64(size)/1e6)
 	if size > 17_500_000 {
