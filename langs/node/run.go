@@ -393,6 +393,11 @@ func (b *builder) layers() []plan.Layer {
 		}
 		if output := b.spec.Build.Output; len(output) > 0 && !slices.Contains(output, "") {
 			c.Include = []string{app.EscapePattern(path.Join(b.app.rel, "package.json"))}
+			// What is named is wanted, whatever it looks like.
+			c.Exclude = slices.Concat([]string{"**/node_modules"}, environments)
+			if !b.runsTypes() {
+				c.Exclude = append(c.Exclude, withoutTypes...)
+			}
 			for _, name := range output {
 				c.Include = append(c.Include, app.EscapePattern(path.Join(b.app.rel, name)))
 			}
