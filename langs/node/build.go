@@ -87,11 +87,7 @@ func (b *builder) decide() spec.Problems {
 		b.prod = b.lock.reach(b.shippedMembers(), false)
 	}
 	if b.site == nil && b.framework.bundled {
-		for _, name := range b.withMachineCode(b.lock.reach(b.shippedMembers(), false)) {
-			if !strings.HasPrefix(name, "@next/swc") { // Next leaves its compiler out
-				b.traced = append(b.traced, name)
-			}
-		}
+		b.traces()
 	}
 	b.native = addonsOf(b.lock, b.prod)
 	installed := b.prod
@@ -109,6 +105,22 @@ func (b *builder) decide() spec.Problems {
 		problems = append(problems, b.spec.Problem("test", "test: "+b.app.place()+" has no script \"test\"", "add one, or name the command as a list"))
 	}
 	return problems
+}
+
+// traces finds the packages with machine code that the framework may copy into its
+// server. Those of Next's are installed for the image: it copies the build machine's.
+func (b *builder) traces() {
+	shipped := b.lock.reach(b.shippedMembers(), false)
+	for _, l := range b.withMachineCode(shipped) {
+		linux := allows(l.os, "linux") && (allows(l.cpu, "x64") || allows(l.cpu, "arm64"))
+		if linux && !slices.Contains(l.libc, "musl") && !strings.HasPrefix(l.name, "@next/swc-") && !slices.Contains(b.traced, l.name) {
+			b.traced = append(b.traced, l.name) // but Next's compiler, which it leaves out
+		}
+	}
+	slices.Sort(b.traced)
+	if b.framework.standalone != "" && len(b.traced) > 0 {
+		b.prod = shipped
+	}
 }
 
 // place is what a member's scripts are written in.

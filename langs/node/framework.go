@@ -241,6 +241,11 @@ func (p *project) svelteKit() (framework, spec.Problems) {
 	m := p.app
 	f := framework{name: "SvelteKit", identity: buildID}
 	_, text, problems := p.config("svelte")
+	if !strings.Contains(text, "adapter") {
+		// Newer projects have it among Vite's plugins.
+		_, vite, found := p.config("vite")
+		text, problems = text+vite, append(problems, found...)
+	}
 	if problems.HasErrors() {
 		return f, problems
 	}
@@ -255,7 +260,7 @@ func (p *project) svelteKit() (framework, spec.Problems) {
 		f.start = start{file: path.Join(out, "index.js"), source: "what SvelteKit's adapter-node builds", built: true}
 	default:
 		return f, spec.Problems{m.problem([]string{"devDependencies", "@sveltejs/kit"}, "SvelteKit builds for a platform that its adapter names, and there is neither adapter-node nor adapter-static",
-			"run `npm install --save-dev @sveltejs/adapter-node`, and write in svelte.config.js:\nimport adapter from '@sveltejs/adapter-node'")}
+			"run `npm install --save-dev @sveltejs/adapter-node`, and import adapter from it in place of @sveltejs/adapter-auto, in svelte.config.js or vite.config.ts")}
 	}
 	return f, nil
 }

@@ -86,6 +86,9 @@ func TestFrameworks(t *testing.T) {
 		{name: "Nuxt, generated", manifest: `{"scripts": {"build": "nuxt generate"}, ` + deps("nuxt") + `}`, packages: []string{"nuxt"}, served: ".output/public", stages: "deps build"},
 		{name: "SvelteKit, node", manifest: `{"scripts": {"build": "vite build"}, "devDependencies": {"@sveltejs/kit": "1.0.0", "@sveltejs/adapter-node": "1.0.0", "vite": "1.0.0"}}`,
 			packages: []string{"@sveltejs/kit", "@sveltejs/adapter-node", "vite"}, runs: node + "build/index.js", stages: "deps build"},
+		{name: "SvelteKit, set in Vite's file", manifest: `{"scripts": {"build": "vite build"}, "devDependencies": {"@sveltejs/kit": "1.0.0", "@sveltejs/adapter-node": "1.0.0", "vite": "1.0.0"}}`,
+			packages: []string{"@sveltejs/kit", "@sveltejs/adapter-node", "vite"}, more: []string{"vite.config.ts", "export default { plugins: [sveltekit({ adapter: adapter({ out: 'built' }) })] }"},
+			runs: node + "built/index.js", stages: "deps build"},
 		{name: "SvelteKit, static", manifest: `{"scripts": {"build": "vite build"}, "devDependencies": {"@sveltejs/kit": "1.0.0", "@sveltejs/adapter-static": "1.0.0", "vite": "1.0.0"}}`,
 			packages: []string{"@sveltejs/kit", "@sveltejs/adapter-static", "vite"}, served: "build", stages: "deps build"},
 		{name: "SvelteKit, auto", manifest: `{"scripts": {"build": "vite build"}, "devDependencies": {"@sveltejs/kit": "1.0.0", "@sveltejs/adapter-auto": "1.0.0"}}`,
@@ -265,8 +268,8 @@ func TestSiteSmoke(t *testing.T) {
 	require.Equal(t, 8080, r.Plan.Smoke.Port)
 }
 
-// Next is told what identifies the build; its server has sharp's machine code in it,
-// so that all is made on the image's platform, and its libraries are checked.
+// Next is told what identifies the build; what its server has of machine code is
+// what is installed for the image's platform.
 func TestNextServer(t *testing.T) {
 	lock := `{"lockfileVersion": 3, "packages": {"": {"dependencies": {"next": "1.0.0"}}, "node_modules/next": {"version": "1.0.0", "optionalDependencies": {"@next/swc-linux-x64-gnu": "1", "sharp": "1"}},
 		"node_modules/@next/swc-linux-x64-gnu": {"version": "1.0.0", "optional": true, "cpu": ["x64"], "os": ["linux"]}%s}}`
@@ -276,13 +279,19 @@ func TestNextServer(t *testing.T) {
 		require.NotNil(t, r.Plan, r.Text)
 		return r.Plan
 	}
-	p := project(`, "node_modules/sharp": {"version": "1.0.0", "optional": true, "optionalDependencies": {"@img/sharp-linux-x64": "1"}}, "node_modules/@img/sharp-linux-x64": {"version": "1.0.0", "optional": true, "cpu": ["x64"], "os": ["linux"]}`,
+	p := project(`, "node_modules/sharp": {"version": "1.0.0", "optional": true, "optionalDependencies": {"@img/sharp-linux-x64": "1", "@img/sharp-linux-arm64": "1", "@img/sharp-darwin-arm64": "1", "@img/sharp-linuxmusl-x64": "1"}},
+		"node_modules/@img/sharp-linux-x64": {"version": "1.0.0", "optional": true, "cpu": ["x64"], "os": ["linux"], "libc": ["glibc"]}, "node_modules/@img/sharp-linux-arm64": {"version": "1.0.0", "optional": true, "cpu": ["arm64"], "os": ["linux"]},
+		"node_modules/@img/sharp-darwin-arm64": {"version": "1.0.0", "optional": true, "cpu": ["arm64"], "os": ["darwin"]}, "node_modules/@img/sharp-linuxmusl-x64": {"version": "1.0.0", "optional": true, "cpu": ["x64"], "os": ["linux"], "libc": ["musl"]}`,
 		`export default { output: "standalone", distDir: "built" }`)
-	require.Equal(t, "deps build libraries", stageNames(p))
-	for _, name := range []string{"deps", "build"} {
-		require.True(t, stage(t, p, name).PerPlatform)
-		require.Contains(t, stage(t, p, name).Native, "sharp")
-	}
+	require.Equal(t, "deps prod build libraries", stageNames(p))
+	require.False(t, stage(t, p, "build").PerPlatform)
+	require.True(t, stage(t, p, "prod").PerPlatform)
+	require.Empty(t, stage(t, p, "prod").Native)
+	machine := []string{"**/node_modules/@img/sharp-linux-arm64", "**/node_modules/@img/sharp-linux-x64"}
+	copies := layer(t, p, "dependencies").Copies
+	require.Len(t, copies, 2)
+	require.Equal(t, machine, copies[0].Exclude)
+	require.Equal(t, machine, copies[1].Include)
 	args := strings.Join(stage(t, p, "build").Steps[0].Args, " ")
 	require.Contains(t, args, "--ask NEXT_DEPLOYMENT_ID=node /opt/build-id/buildid.mjs /src ")
 	require.Contains(t, args, ` built/cache `)
@@ -292,7 +301,7 @@ func TestNextServer(t *testing.T) {
 
 	p = project("", `export default { output: "standalone" }`)
 	require.Equal(t, "deps build", stageNames(p), "its compiler is no part of the server")
-	require.Empty(t, stage(t, p, "build").Native)
+	require.Len(t, layer(t, p, "dependencies").Copies, 1)
 }
 
 // The name of a build changes with what is built, and with nothing else.

@@ -50,6 +50,10 @@ func (b *builder) install(stage string) plan.Stage {
 	if base := b.installBase(packages); base.Variant == compilerVariant && b.oldGyp() {
 		env = append(env, plan.Env{Name: "npm_config_nodedir", Value: "/usr/local"})
 	}
+	if b.tool.name == pnpm {
+		// It is the version that packageManager names: pnpm 12 would note it in the lock file.
+		env = append(env, plan.Env{Name: "pnpm_config_pm_on_fail", Value: "ignore"})
+	}
 	name, args := b.installCommand(prod)
 	step := plan.Step{
 		Name: name, Env: b.downloadEnv(env), Dir: at(b.root), Network: true,
@@ -70,9 +74,6 @@ func (b *builder) install(stage string) plan.Stage {
 		b.yarnHome(&step, prod && stage == prodStage && slices.ContainsFunc(packages, (*locked).particular))
 	}
 	var keep []string
-	if !prod && b.script != "" {
-		out.PerPlatform, out.Native = b.copiesMachineCode()
-	}
 	if !prod {
 		// What the build mounts has to be there, also where nothing was installed.
 		for _, m := range b.mounted() {
@@ -205,31 +206,33 @@ func (b *builder) hasLibraries() bool {
 	return len(b.native) > 0 || len(b.withMachineCode(b.prod)) > 0
 }
 
-// withMachineCode are the names of packages that have machine code, or need it.
-func (b *builder) withMachineCode(packages []*locked) []string {
-	var names []string
+// withMachineCode are the packages that have machine code, or need it.
+func (b *builder) withMachineCode(packages []*locked) []*locked {
+	var found []*locked
 	for _, l := range packages {
 		if l.particular() || slices.ContainsFunc(l.needs, func(id string) bool {
 			need := b.lock.packages[id]
 			return need != nil && slices.Contains(compilers, need.name)
 		}) {
-			names = append(names, l.name)
+			found = append(found, l)
 		}
 	}
-	return slices.Compact(sorted(names))
+	return found
 }
 
 // tracesLibraries says whether the framework's build may copy packages with machine
-// code into the server that it writes.
-func (b *builder) tracesLibraries() bool { return len(b.traced) > 0 }
+// code into the server that it writes, so that the server has to be looked at.
+func (b *builder) tracesLibraries() bool {
+	return len(b.traced) > 0 && b.framework.standalone == ""
+}
 
-// copiesMachineCode says whether the framework surely does that: then all that makes
-// the server runs on the image's platform, or on one that is emulated.
-func (b *builder) copiesMachineCode() (yes bool, why string) {
-	if b.framework.standalone == "" || !slices.ContainsFunc(b.traced, func(name string) bool { return strings.HasPrefix(name, "@img/sharp-") }) {
-		return false, ""
+// tracedPatterns are those of packages with machine code, wherever they lie.
+func (b *builder) tracedPatterns() []string {
+	var patterns []string
+	for _, name := range b.traced {
+		patterns = append(patterns, "**/node_modules/"+app.EscapePattern(name))
 	}
-	return true, "Next copies sharp, which has machine code, into its server"
+	return patterns
 }
 
 // libraryFiles are the patterns of machine code that Node loads.

@@ -146,9 +146,7 @@ func (b *builder) build() plan.Stage {
 		step.Mounts = append(step.Mounts, b.registryMounts()...)
 		step.Env = append(step.Env, plan.Env{Name: "NODE_EXTRA_CA_CERTS", Value: caBundle})
 	}
-	stage := plan.Stage{Name: buildStage, Base: b.base(), Steps: []plan.Step{step}}
-	stage.PerPlatform, stage.Native = b.copiesMachineCode()
-	return stage
+	return plan.Stage{Name: buildStage, Base: b.base(), Steps: []plan.Step{step}}
 }
 
 //go:embed buildid.mjs
@@ -321,7 +319,7 @@ func (b *builder) layers() []plan.Layer {
 	if b.site != nil {
 		return b.siteLayers()
 	}
-	if len(b.prod) > 0 && b.spec.Build.Bundle == nil {
+	if len(b.prod) > 0 && b.spec.Build.Bundle == nil && !b.framework.bundled {
 		include, exclude := b.dependencies()
 		add(plan.Layer{
 			Name: "dependencies", Changes: "sometimes", What: app.Count(len(b.prod), "package"),
@@ -341,10 +339,13 @@ func (b *builder) layers() []plan.Layer {
 		if b.app.rel != "." {
 			modules = append(modules, app.EscapePattern(b.app.rel)+"/node_modules")
 		}
-		add(plan.Layer{
-			Name: "dependencies", Changes: "sometimes", What: "what Next needs of node_modules",
-			Copies: []plan.Copy{{Stage: buildStage, Source: "/", Target: app.Dir, Include: modules}},
-		})
+		copies := []plan.Copy{{Stage: buildStage, Source: "/", Target: app.Dir, Include: modules}}
+		if machine := b.tracedPatterns(); len(machine) > 0 {
+			// What Next copies of them is the build machine's.
+			copies[0].Exclude = machine
+			copies = append(copies, plan.Copy{Stage: prodStage, Source: path.Join("/", b.root), Target: app.Dir, Include: machine, Exclude: slices.Concat(leftovers, otherSystems)})
+		}
+		add(plan.Layer{Name: "dependencies", Changes: "sometimes", What: "what Next needs of node_modules", Copies: copies})
 		static := b.below(b.framework.assets)
 		add(plan.Layer{
 			Name: "static", Changes: "often", What: "files for browsers",
@@ -392,12 +393,12 @@ func (b *builder) layers() []plan.Layer {
 			}
 		}
 		if output := b.spec.Build.Output; len(output) > 0 && !slices.Contains(output, "") {
-			c.Include = []string{app.EscapePattern(path.Join(b.app.rel, "package.json"))}
 			// What is named is wanted, whatever it looks like.
 			c.Exclude = slices.Concat([]string{"**/node_modules"}, environments)
 			if !b.runsTypes() {
 				c.Exclude = append(c.Exclude, withoutTypes...)
 			}
+			c.Include = []string{app.EscapePattern(path.Join(b.app.rel, "package.json"))}
 			for _, name := range output {
 				c.Include = append(c.Include, app.EscapePattern(path.Join(b.app.rel, name)))
 			}
