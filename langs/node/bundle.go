@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 	"github.com/birdhouse-build/birdhouse/steps/exec"
@@ -59,10 +60,10 @@ func (b *builder) checkBundle() spec.Problems {
 	return nil
 }
 
-// bundleFile is the bundle's name.
+// bundleFile is the bundle, below the package's folder: beside the program, so that
+// what looks for files beside itself looks in the same place.
 func (b *builder) bundleFile() string {
-	name := path.Base(b.start.file)
-	name = strings.TrimSuffix(name, path.Ext(name))
+	name := strings.TrimSuffix(b.start.file, path.Ext(b.start.file))
 	if b.bundleFormat() == "esm" {
 		return name + ".mjs"
 	}
@@ -118,6 +119,25 @@ func (b *builder) bundler() plan.Stage {
 	}
 }
 
+// bundleSettings are what bundle.mjs reads.
+type bundleSettings struct {
+	// Entry is the program, Outfile the bundle; Format is esm or cjs, Target as
+	// esbuild names versions of Node.
+	Entry   string `json:"entry"`
+	Outfile string `json:"outfile"`
+	Format  string `json:"format"`
+	Target  string `json:"target"`
+	// Maps asks for a map of the source lines beside the bundle.
+	Maps bool `json:"maps"`
+	// Accepted are packages of which nothing is refused.
+	Accepted []string `json:"accepted"`
+	// Root is the folder that is App in the image.
+	Root string `json:"root"`
+	App  string `json:"app"`
+	// Ships says that the image gets files beside the bundle.
+	Ships bool `json:"ships"`
+}
+
 // bundle makes one file of the program and what it needs to run.
 func (b *builder) bundle() plan.Stage {
 	source := b.sources()
@@ -136,14 +156,16 @@ func (b *builder) bundle() plan.Stage {
 			}
 		}
 	}
-	allowed := []string(b.spec.Build.Bundle.Packages)
-	if allowed == nil {
-		allowed = []string{}
+	settings := bundleSettings{
+		Entry: file, Outfile: path.Join(outDir, b.app.rel, b.bundleFile()), Format: b.bundleFormat(), Target: "node" + strings.Split(b.runtime.version, ".")[0],
+		Maps:     slices.Contains(b.start.flags, "--enable-source-maps"),
+		Accepted: append([]string{}, b.spec.Build.Bundle.Packages...),
+		Root:     at(b.root), App: app.Dir,
+		Ships: len(b.spec.Build.Output)+len(b.spec.Copy) > 0,
 	}
 	args := []string{plan.StepsProgram, "exec"}
 	args = append(args, b.bundledFiles()...)
-	args = append(args, "--", "node", path.Join(bundlerDir, "bundle.mjs"), path.Join(bundlerDir, "package.json"), file,
-		path.Join(outDir, b.app.rel, b.bundleFile()), b.bundleFormat(), "node"+strings.Split(b.runtime.version, ".")[0], compactJSON(allowed))
+	args = append(args, "--", "node", path.Join(bundlerDir, "bundle.mjs"), path.Join(bundlerDir, "package.json"), compactJSON(settings))
 	return plan.Stage{
 		Name: bundleStage,
 		Base: plan.Base{Image: "node", Version: b.runtime.version, Variant: "build"},

@@ -62,11 +62,11 @@ func (b *builder) image() (plan.Image, spec.Problems) {
 		image.Cmd = b.nodeArgs(image.Cmd[1:])
 	default:
 		file := b.start.file
-		if s.WorkDir != "" {
-			file = path.Join(b.workDir(), file)
-		}
 		if s.Build.Bundle != nil {
 			file = b.bundleFile()
+		}
+		if s.WorkDir != "" {
+			file = path.Join(b.workDir(), file)
 		}
 		command = b.nodeArgs(append(slices.Clone(b.start.flags), file))
 		if image.Cmd == nil && len(b.start.args) > 0 {

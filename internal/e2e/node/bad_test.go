@@ -97,3 +97,12 @@ func TestNodePrivateRegistry(t *testing.T) {
 		t.Errorf("the registry was not asked:\n%s", out)
 	}
 }
+
+// A package that requires what a bundle cannot have is named with the place and the
+// line that accepts it.
+func TestNodeBundleRefused(t *testing.T) {
+	dir := nodeProject(t, "bundle")
+	e2etest.Edit(t, filepath.Join(dir, "birdhouse.yaml"), "[express]", "true")
+	out := e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", dir))
+	e2etest.Contains(t, out, `This call to "require" will not be bundled`, "node_modules/express/lib/view.js:81:13", `bundle: ["express"]`, "birdhouse.yaml:3:")
+}

@@ -43,6 +43,7 @@ var nodeSamples = []nodeSample{
 	{name: "pnpm-workspaces", want: "waited 1000", files: workspaceFiles},
 	{name: "yarn1-workspaces", want: "waited 1000", files: workspaceFiles},
 	{name: "berry-workspaces", want: "waited 1000", files: workspaceFiles, modules: []string{"@acme/api", "@acme/lib", "has-flag", "ms"}},
+	{name: "bundle", want: "hello from a bundle", files: []string{"pages/hello.txt", "server.cjs", "server.cjs.map"}, modules: []string{}, says: []string{"one file with its dependencies"}},
 	{name: "berry-pnp", want: "waited 1000"},
 }
 
