@@ -213,6 +213,16 @@ func TestPlatforms(t *testing.T) {
 	require.True(t, stage(t, r.Plan, "libraries").Gate)
 }
 
+// node-gyp compiles what has a binding.gyp, also where no script says so.
+func TestAddonWithoutScript(t *testing.T) {
+	r := planFor(t, "language: node\n", files("package.json", needsX, "server.js", "",
+		"package-lock.json", `{"lockfileVersion": 3, "packages": {"": {}, "node_modules/x": {"version": "1.0.0", "dependencies": {"nan": "2"}}, "node_modules/nan": {"version": "2.0.0"}}}`))
+	require.NotNil(t, r.Plan, r.Text)
+	prod := stage(t, r.Plan, "prod")
+	require.Equal(t, "build-full", prod.Base.Variant)
+	require.Equal(t, "x may compile native code when it is installed", prod.Native)
+}
+
 // Credentials are mounts; the project's settings name the variables that hold them.
 func TestSecrets(t *testing.T) {
 	project := files("package.json", needsX, "package-lock.json", npmLock("x"), "server.js", "", ".npmrc", "//r.test/:_authToken=${REGISTRY_TOKEN}\n")

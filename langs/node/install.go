@@ -109,7 +109,7 @@ func (b *builder) running(packages []*locked) []string {
 	var names []string
 	for _, lk := range packages {
 		_, known := addons[lk.name]
-		script := lk.script != nil && *lk.script || lk.script == nil && known
+		script := lk.script != nil && *lk.script || lk.script == nil && known || b.lock.needsOne(lk, gypOnly)
 		if !script || harmlessScripts[lk.name] || b.refused(lk) {
 			continue
 		}

@@ -46,18 +46,24 @@ func addonsOf(l *lock, packages []*locked) []*locked {
 			continue
 		}
 		_, known := addons[lk.name]
-		switch {
-		case lk.script != nil && !*lk.script:
-		case known:
-			found = append(found, lk)
-		case lk.script != nil && slices.ContainsFunc(lk.needs, func(id string) bool {
-			need := l.packages[id]
-			return need != nil && slices.Contains(compilers, need.name)
-		}):
+		script := lk.script != nil && *lk.script
+		if known && (script || lk.script == nil || l.needsOne(lk, compilers)) || script && l.needsOne(lk, compilers) || l.needsOne(lk, gypOnly) {
 			found = append(found, lk)
 		}
 	}
 	return found
+}
+
+// gypOnly is what only addons need that node-gyp compiles. A package with such a one
+// and a binding.gyp needs no script, and then lock files do not tell that it has one.
+var gypOnly = []string{"nan"}
+
+// needsOne says whether a package needs one of those names.
+func (l *lock) needsOne(lk *locked, names []string) bool {
+	return slices.ContainsFunc(lk.needs, func(id string) bool {
+		need := l.packages[id]
+		return need != nil && slices.Contains(names, need.name)
+	})
 }
 
 // checkScripts reports packages whose install scripts nobody has allowed or
