@@ -128,6 +128,9 @@ func (d *dumper) mount(m *pb.Mount, ref func(int64) string) string {
 	if m.Readonly {
 		s += " read-only"
 	}
+	if m.ContentCache == pb.MountContentCache_OFF {
+		s += " unread"
+	}
 	if m.Output >= 0 {
 		s += fmt.Sprintf(" output %d", m.Output)
 	}

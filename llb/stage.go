@@ -269,6 +269,9 @@ func (g *graph) mount(ctx context.Context, m plan.Mount) ([]llb.RunOption, error
 		if err != nil {
 			return nil, err
 		}
+		if m.Large && g.Caps.Supports(pb.CapExecMountContentCache) == nil {
+			readonly = append(readonly, llb.ContentCache(llb.MountContentCacheOff))
+		}
 		return []llb.RunOption{llb.AddMount(m.Target, st, readonly...)}, nil
 	case plan.MountRun:
 		return []llb.RunOption{llb.AddMount(m.Target, g.run.State, readonly...)}, nil

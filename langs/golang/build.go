@@ -352,7 +352,7 @@ func (b *builder) sourceMounts(writable bool) []plan.Mount {
 func (b *builder) toolMounts() []plan.Mount {
 	var mounts []plan.Mount
 	if b.download() {
-		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: moduleCache, From: depsStage})
+		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: moduleCache, From: depsStage, Large: true})
 	}
 	mounts = append(mounts, plan.Mount{Kind: plan.MountCache, Target: buildCache, CacheID: "birdhouse-go-build-" + plan.BuildArch})
 	return append(mounts, b.secretMounts()...)

@@ -115,9 +115,9 @@ func TestTools(t *testing.T) {
 		more                       []string
 		tool, stages, command      string
 	}{
-		{"npm", "", needsX, []string{"package-lock.json", lock}, "npm", "prod", "npm ci --no-audit --no-fund --omit=dev"},
-		{"npm, exactly", "", strings.Replace(needsX, "{", `{"packageManager": "npm@11.1.0", `, 1), []string{"package-lock.json", lock}, "npm 11.1.0", "package-manager prod", "npm ci --no-audit --no-fund --omit=dev"},
-		{"shrinkwrap", "", needsX, []string{"npm-shrinkwrap.json", lock}, "npm", "prod", "npm ci --no-audit --no-fund --omit=dev"},
+		{"npm", "", needsX, []string{"package-lock.json", lock}, "npm", "prod", "npm ci --prefer-offline --no-audit --no-fund --omit=dev"},
+		{"npm, exactly", "", strings.Replace(needsX, "{", `{"packageManager": "npm@11.1.0", `, 1), []string{"package-lock.json", lock}, "npm 11.1.0", "package-manager prod", "npm ci --prefer-offline --no-audit --no-fund --omit=dev"},
+		{"shrinkwrap", "", needsX, []string{"npm-shrinkwrap.json", lock}, "npm", "prod", "npm ci --prefer-offline --no-audit --no-fund --omit=dev"},
 		{"pnpm", "", needsX, []string{"pnpm-lock.yaml", pnpmLock}, "pnpm 10.34.9", "package-manager prod", "pnpm install --frozen-lockfile --config.package-import-method=copy --store-dir=/root/.local/share/pnpm-store --config.strict-dep-builds=true --prod"},
 		{"pnpm, by the descriptor", "build: {tool: pnpm@12.21.0}", needsX, []string{"pnpm-lock.yaml", pnpmLock, "yarn.lock", ""}, "pnpm 12.21.0", "package-manager prod", "pnpm install"},
 		{"yarn 1", "", needsX, []string{"yarn.lock", yarn1}, "yarn 1.22.22", "package-manager prod", "yarn install --frozen-lockfile --non-interactive --cache-folder=/root/.cache/yarn --production"},

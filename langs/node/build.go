@@ -173,7 +173,7 @@ func (b *builder) stages() []plan.Stage {
 	if b.installsAll() {
 		stages = append(stages, b.install(depsStage))
 	}
-	if b.installsProd() {
+	if _, same := b.beyond(); b.installsProd() && !same {
 		stages = append(stages, b.install(prodStage))
 	}
 	if b.spec.Test != nil {

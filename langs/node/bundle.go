@@ -150,7 +150,7 @@ func (b *builder) bundle() plan.Stage {
 	if b.installsProd() {
 		for _, m := range append([]*member{b.top}, b.shippedMembers()...) {
 			name := path.Join(m.dir, "node_modules")
-			mount := plan.Mount{Kind: plan.MountStage, Target: at(name), From: prodStage, Path: "/" + name}
+			mount := plan.Mount{Kind: plan.MountStage, Target: at(name), From: prodStage, Path: "/" + name, Large: true}
 			if !slices.ContainsFunc(modules, func(o plan.Mount) bool { return o.Target == mount.Target }) {
 				modules = append(modules, mount)
 			}

@@ -81,7 +81,7 @@ func TestFrameworks(t *testing.T) {
 			more: []string{"next.config.js", "module.exports = {\n  // output: 'standalone'\n}"}, problem: "next.config.js: Next builds a server that needs all of node_modules"},
 		{name: "Next, no configuration", manifest: `{"scripts": {"build": "next build"}, ` + deps("next") + `}`, packages: []string{"next"}, problem: `export default { output: "standalone" }`},
 		{name: "Next, a server of its own", manifest: `{"scripts": {"build": "next build", "start": "node server.js"}, ` + deps("next") + `}`, packages: []string{"next"},
-			more: []string{"server.js", ""}, runs: node + "server.js", stages: "deps prod build"},
+			more: []string{"server.js", ""}, runs: node + "server.js", stages: "deps build"},
 		{name: "Nuxt", manifest: `{"scripts": {"build": "nuxt build"}, ` + deps("nuxt") + `}`, packages: []string{"nuxt"}, runs: node + ".output/server/index.mjs", stages: "deps build"},
 		{name: "Nuxt, generated", manifest: `{"scripts": {"build": "nuxt generate"}, ` + deps("nuxt") + `}`, packages: []string{"nuxt"}, served: ".output/public", stages: "deps build"},
 		{name: "SvelteKit, node", manifest: `{"scripts": {"build": "vite build"}, "devDependencies": {"@sveltejs/kit": "1.0.0", "@sveltejs/adapter-node": "1.0.0", "vite": "1.0.0"}}`,
@@ -99,7 +99,7 @@ func TestFrameworks(t *testing.T) {
 			more: []string{"react-router.config.ts", "export default { ssr: false }"}, served: "build/client", stages: "deps build"},
 		{name: "Astro", manifest: `{"scripts": {"build": "astro build"}, ` + deps("astro") + `}`, packages: []string{"astro"}, served: "dist", stages: "deps build"},
 		{name: "Astro, node", manifest: `{"scripts": {"build": "astro build"}, ` + deps("astro", "@astrojs/node") + `}`, packages: []string{"astro", "@astrojs/node"},
-			more: []string{"astro.config.mjs", "node({ mode: 'standalone' })"}, runs: node + "dist/server/entry.mjs", stages: "deps prod build"},
+			more: []string{"astro.config.mjs", "node({ mode: 'standalone' })"}, runs: node + "dist/server/entry.mjs", stages: "deps build"},
 		{name: "Angular", manifest: `{"scripts": {"build": "ng build", "start": "ng serve"}, ` + deps("@angular/core") + `}`, packages: []string{"@angular/core"},
 			more: []string{"angular.json", `{ /* c */ "projects": {"shop": {"projectType": "application", "architect": {"build": {"builder": "@angular/build:application", "options": {}}}}}}`}, served: "dist/shop/browser", stages: "deps build"},
 		{name: "Vite", manifest: `{"scripts": {"build": "vite build", "dev": "vite"}, "devDependencies": {"vite": "1.0.0"}}`, packages: []string{"vite"}, served: "dist", stages: "deps build"},
@@ -111,7 +111,7 @@ func TestFrameworks(t *testing.T) {
 		{name: "Create React App", manifest: `{"scripts": {"build": "react-scripts build", "start": "react-scripts start"}, ` + deps("react-scripts") + `}`, packages: []string{"react-scripts"}, served: "build", stages: "deps build"},
 		{name: "Nest", manifest: `{"scripts": {"build": "nest build", "start": "nest start", "start:prod": "node dist/main"}, "dependencies": {"@nestjs/core": "1.0.0"}, "devDependencies": {"@nestjs/cli": "1.0.0"}}`,
 			packages: []string{"@nestjs/core", "@nestjs/cli"}, runs: node + "dist/main", stages: "deps prod build"},
-		{name: "Nest, start alone", manifest: `{"scripts": {"build": "nest build", "start": "nest start"}, "dependencies": {"@nestjs/core": "1.0.0"}}`, packages: []string{"@nestjs/core"}, runs: node + "dist/main.js", stages: "deps prod build"},
+		{name: "Nest, start alone", manifest: `{"scripts": {"build": "nest build", "start": "nest start"}, "dependencies": {"@nestjs/core": "1.0.0"}}`, packages: []string{"@nestjs/core"}, runs: node + "dist/main.js", stages: "deps build"},
 		{name: "static folder", manifest: `{}`, descriptor: "build: {static: public}", more: []string{"public/index.html", ""}, served: "public"},
 		{name: "static folder that is not there", manifest: `{}`, descriptor: "build: {static: public}", problem: "there is no public/index.html, and no build script that writes it"},
 		{name: "static, unsaid", manifest: `{"scripts": {"build": "make"}}`, descriptor: "build: {static: true}", problem: "nothing says which folder is the site"},
@@ -251,18 +251,6 @@ func TestSiteServer(t *testing.T) {
 	text = config("build: {static: {fallback: false}}\n")
 	require.NotContains(t, text, "rewrite-if-not-file")
 	require.Contains(t, text, "/404.html")
-}
-
-// Pages that are files of their own name with .html are found by it.
-func TestSiteHTMLNames(t *testing.T) {
-	config := func(settings string) string {
-		r := planFor(t, "language: node\n", app(`{"scripts": {"build": "next build"}, "dependencies": {"next": "1.0.0"}}`, []string{"next"}, "next.config.mjs", settings))
-		require.NotNil(t, r.Plan, r.Text)
-		return layer(t, r.Plan, "server").Files[0].Content
-	}
-	const rewrite = `url.rewrite-if-not-file = ("^([^?]+)(\?.*)?$" => "$1.html$2")`
-	require.Contains(t, config(`export default { output: "export" }`), rewrite)
-	require.NotContains(t, config(`export default { output: "export", trailingSlash: true }`), rewrite)
 }
 
 func prefixed(patterns []string) []string {

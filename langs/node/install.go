@@ -278,7 +278,7 @@ func (b *builder) installCommand(prod bool) (name string, args []string) {
 	only := prod && len(b.members) > 0
 	switch {
 	case b.tool.name == npm:
-		args = []string{"npm", "ci", "--no-audit", "--no-fund"}
+		args = []string{"npm", "ci", "--prefer-offline", "--no-audit", "--no-fund"}
 		if prod {
 			args = append(args, "--omit=dev")
 		}

@@ -26,6 +26,8 @@ type lock struct {
 	roots map[string]map[string]string
 	// drift are the places where the lock is not what the manifests ask for.
 	drift []string
+	// links says that packages are links to folders.
+	links bool
 }
 
 // locked is one package of a lock file.
@@ -33,6 +35,8 @@ type locked struct {
 	name, version string
 	// script says that it has install scripts; nil when the lock does not say.
 	script *bool
+	// dev says that the lock file marks it as one that only the build needs.
+	dev bool
 	// git and url packages do not come from a registry.
 	git, url bool
 	optional bool
@@ -77,6 +81,24 @@ func allows(list []string, value string) bool {
 // reach returns the packages that members need: when they run, or also for their
 // build. Sorted by name and version.
 func (l *lock) reach(members []*member, build bool) []*locked {
+	var found []*locked
+	for id := range l.reached(members, build) {
+		if p := l.packages[id]; p.forLinux() {
+			found = append(found, p)
+		}
+	}
+	sort.Slice(found, func(i, j int) bool {
+		if found[i].name != found[j].name {
+			return found[i].name < found[j].name
+		}
+		return found[i].version < found[j].version
+	})
+	return found
+}
+
+// reached are the ids of the packages that members need, those for other systems
+// among them.
+func (l *lock) reached(members []*member, build bool) map[string]bool {
 	if l == nil {
 		return nil
 	}
@@ -104,19 +126,7 @@ func (l *lock) reach(members []*member, build bool) []*locked {
 			add(need)
 		}
 	}
-	var found []*locked
-	for id := range done {
-		if p := l.packages[id]; p.forLinux() {
-			found = append(found, p)
-		}
-	}
-	sort.Slice(found, func(i, j int) bool {
-		if found[i].name != found[j].name {
-			return found[i].name < found[j].name
-		}
-		return found[i].version < found[j].version
-	})
-	return found
+	return done
 }
 
 // find returns a package that a member needs by its name.

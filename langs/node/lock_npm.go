@@ -21,6 +21,7 @@ type npmPackage struct {
 	Version          string            `json:"version"`
 	Resolved         string            `json:"resolved"`
 	Link             bool              `json:"link"`
+	Dev              bool              `json:"dev"`
 	Optional         bool              `json:"optional"`
 	InBundle         bool              `json:"inBundle"`
 	Extraneous       bool              `json:"extraneous"`
@@ -69,6 +70,7 @@ func (p *project) readNpmLock(l *lock) spec.Problems {
 	}
 	for id, entry := range file.Packages {
 		if id == "" || entry.Link {
+			l.links = l.links || entry.Link
 			continue
 		}
 		own := entry
@@ -77,7 +79,7 @@ func (p *project) readNpmLock(l *lock) spec.Problems {
 			name = id[i+len("node_modules/"):]
 		}
 		lk := &locked{
-			name: name, version: own.Version, optional: own.Optional,
+			name: name, version: own.Version, optional: own.Optional, dev: own.Dev,
 			os: own.OS, cpu: own.CPU, libc: own.Libc, bin: binsOf(name, own.Bin),
 			git: strings.HasPrefix(own.Resolved, "git"),
 		}

@@ -64,7 +64,7 @@ func (b *builder) nodeModules() []plan.Mount {
 	}
 	var mounts []plan.Mount
 	add := func(name string) {
-		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: at(name), From: depsStage, Path: "/" + name, Writable: true})
+		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: at(name), From: depsStage, Path: "/" + name, Large: true, Writable: true})
 	}
 	if b.tool.berry {
 		add(path.Join(b.root, ".yarn"))
@@ -105,6 +105,15 @@ func (b *builder) cacheFolders() []plan.Mount {
 	return mounts
 }
 
+// compileCache is where Node keeps what it has compiled of the programs of the
+// build, which are the same in the next: https://nodejs.org/api/module.html#module-compile-cache.
+func (b *builder) compileCache() string {
+	if !b.installsAll() || b.pnp() {
+		return ""
+	}
+	return at(path.Join(b.app.dir, "node_modules/.cache/node-compile"))
+}
+
 // build runs the build scripts of the packages that the program needs, and its own,
 // and keeps what the image gets.
 func (b *builder) build() plan.Stage {
@@ -140,6 +149,9 @@ func (b *builder) build() plan.Stage {
 		Mounts: slices.Concat([]plan.Mount{b.sources()}, b.nodeModules(), b.toolMounts(), mounts, b.cacheFolders(), b.secrets(), outputs),
 		Asked:  asked,
 		Hint:   "the build script runs without network (build: {network: true} gives it), with the files that .dockerignore does not exclude; build.output and build.static say what it writes",
+	}
+	if dir := b.compileCache(); dir != "" {
+		step.Env = append([]plan.Env{{Name: "NODE_COMPILE_CACHE", Value: dir}}, step.Env...)
 	}
 	if b.spec.Build.Network {
 		step.Network = true
@@ -321,9 +333,13 @@ func (b *builder) layers() []plan.Layer {
 	}
 	if len(b.prod) > 0 && b.spec.Build.Bundle == nil && !b.framework.bundled {
 		include, exclude := b.dependencies()
+		stage := prodStage
+		if patterns, same := b.beyond(); same {
+			stage, exclude = depsStage, append(exclude, patterns...)
+		}
 		add(plan.Layer{
 			Name: "dependencies", Changes: "sometimes", What: app.Count(len(b.prod), "package"),
-			Copies: []plan.Copy{{Stage: prodStage, Source: path.Join("/", b.root), Target: app.Dir, Include: include, Exclude: exclude}},
+			Copies: []plan.Copy{{Stage: stage, Source: path.Join("/", b.root), Target: app.Dir, Include: include, Exclude: exclude}},
 		})
 	}
 	layers = append(layers, app.Assets(b.spec)...)

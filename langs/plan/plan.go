@@ -187,6 +187,9 @@ type Mount struct {
 	SecretID string `json:"secretID,omitempty"`
 	// Optional secrets and agents may be missing.
 	Optional bool `json:"optional,omitempty"`
+	// Large says that a MountStage is too much to be read for a cache key: the step
+	// runs again whenever the stage does, and not only when what that wrote differs.
+	Large bool `json:"large,omitempty"`
 	// Writable lets a step write into a MountSource, MountStage or MountFiles;
 	// what it writes is thrown away after the step.
 	Writable bool `json:"writable,omitempty"`
