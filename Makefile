@@ -175,5 +175,5 @@ check-generated: dist/birdhouse
 	@$(foreach f,$(GENERATED),$(generate-$f) | cmp - $f || { echo '$f is out of date: run make generate' >&2; exit 1; };)
 
 .PHONY: bench
-bench: tools $(BIN)/ko build ## side by side with a Dockerfile and with ko; writes docs/bench.md
-	go test -tags grpcnotrace,bench -count 1 -timeout 2h -v ./bench -out docs/bench.md
+bench: tools $(BIN)/ko build ## side by side with Dockerfiles and with ko, LANGUAGE alone or all; writes docs/bench.md
+	go test -tags grpcnotrace,bench -count 1 -timeout 4h -v ./bench -out docs/bench.md $(if $(LANGUAGE),-language $(LANGUAGE))

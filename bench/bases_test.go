@@ -26,13 +26,13 @@ import (
 
 // pushBase builds a base image of the catalog, pushes it, and returns its name
 // by digest, so that builds on it ask the registry nothing about a tag.
-func pushBase(t *testing.T, b *harness.BuildKit, w *world, base plan.Base) string {
+func pushBase(t *testing.T, w *world, base plan.Base) string {
 	t.Helper()
 	c, err := catalog.Open(w.lock)
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest, err := crane.Digest(harness.PushBase(t, b, w.registry, harness.Base{Catalog: c, Base: base, Platforms: []string{"linux/" + runtime.GOARCH}}))
+	digest, err := crane.Digest(harness.PushBase(t, harness.SharedBuildkitd(t), w.registry, harness.Base{Catalog: c, Base: base, Platforms: []string{"linux/" + runtime.GOARCH}}))
 	if err != nil {
 		t.Fatal(err)
 	}

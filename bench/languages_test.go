@@ -1,0 +1,118 @@
+//go:build bench
+
+package bench
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/birdhouse-build/birdhouse/internal/harness"
+)
+
+// language is what is measured for one language: its program, testdata/NAME/app,
+// beside the best Dockerfile for it, and how people change it. All else is the
+// same for all.
+//
+// The Dockerfile has the arguments BUILD and RUN: the base of the stage that
+// compiles, and that of the image.
+type language struct {
+	// name is the folder; title the heading of its part of docs/bench.md.
+	name, title string
+	// program says what the program is.
+	program string
+	// stage is the one of the plan whose base is BUILD.
+	stage string
+	// entrypoint and layers are the image's, so that what is measured is known to
+	// be the program.
+	entrypoint []string
+	layers     int
+	// complete finishes the program's files, for what must not stand in a
+	// repository; may be nil.
+	complete func(t *testing.T, w *world, files map[string][]byte)
+	// line changes a line of the source.
+	line change
+	// dependency adds one.
+	dependency change
+	// peers take part beside the contestants that every language has.
+	peers []contestant
+	// ratios are wanted beside those of every language.
+	ratios []ratio
+	// hello is a small program in testdata whose image's size is wanted, with what
+	// it is and the aim in MB.
+	hello, helloWhat, helloAim string
+}
+
+// change is an edit of the program. VALUE in it is another one of values each
+// time, so that no cache knows the result.
+type change struct {
+	values []string
+	// replace has, by file, pairs of what there is and what to write instead.
+	replace map[string][2]string
+	// add are files to add.
+	add map[string]string
+	// command does the rest in the program's folder, as people do; may be nil.
+	command []string
+}
+
+var rounded = []string{"1", "2", "3", "4", "5", "6", "7", "8"}
+
+var languages = []language{
+	{
+		name: "go", title: "Go",
+		program:    "a router, structured logs, metrics; 13 modules",
+		stage:      "build",
+		entrypoint: []string{"/app/app"}, layers: 2,
+		line: change{values: rounded, replace: map[string][2]string{"main.go": {`revision = "0"`, `revision = "VALUE"`}}},
+		dependency: change{
+			values:  []string{"v1.6.0", "v1.5.0", "v1.4.0", "v1.3.1", "v1.3.0", "v1.2.0", "v1.1.5", "v1.1.4"},
+			add:     map[string]string{"added.go": "package main\n\nimport \"github.com/google/uuid\"\n\nvar instance = uuid.NewString()\n\nfunc init() { _ = instance }\n"},
+			command: []string{"go", "get", "github.com/google/uuid@VALUE"},
+		},
+		peers: []contestant{{
+			name: "ko", note: "v0.19.1, no SBOM, base from the registry by digest; the compiler is on the machine already, and there is no test, check or sandbox around the build", daemonless: true,
+			command: func(t *testing.T, p *program, at place) *exec.Cmd {
+				cmd := exec.Command(harness.Tool(t, "ko"), "build", "--bare", "--sbom=none", "--insecure-registry", "--platform=linux/amd64", ".")
+				cmd.Dir = at.dir
+				cmd.Env = append(os.Environ(),
+					"KO_DOCKER_REPO="+at.image, "KO_DEFAULTBASEIMAGE="+p.run.full,
+					"GOCACHE="+filepath.Join(at.state, "build"), "GOMODCACHE="+filepath.Join(at.state, "mod"), "KOCACHE="+filepath.Join(at.state, "ko"),
+					"GOFLAGS=-modcacherw", "GOTOOLCHAIN=local", "PATH="+filepath.Join(goroot(t, p.build.base.Version), "bin")+":"+os.Getenv("PATH"), "DOCKER_CONFIG="+t.TempDir())
+				return cmd
+			}}},
+		ratios: []ratio{
+			{caseSame, "birdhouse", "ko", "1.00"},
+			{caseLine, "birdhouse", "ko", "1.00"},
+		},
+		hello: "go/hello", helloWhat: "HTTP hello image", helloAim: "2.4",
+	},
+	{
+		name: "node", title: "Node",
+		program:    "TypeScript compiled by tsc, Express, a database, metrics, logs; 153 packages, 138 of them for the running program",
+		stage:      "build",
+		entrypoint: []string{"/usr/bin/tini", "--", "/usr/local/bin/node", "dist/main.js"}, layers: 4,
+		complete: resolvedLock,
+		line:     change{values: rounded, replace: map[string][2]string{"src/main.ts": {`revision = "0"`, `revision = "VALUE"`}}},
+		dependency: change{
+			values:  []string{"5.1.9", "5.1.8", "5.1.7", "5.1.6", "5.1.5", "5.1.4", "5.1.3", "5.1.2"},
+			add:     map[string]string{"src/added.ts": "import { nanoid } from \"nanoid\";\n\nexport const instance = nanoid();\n"},
+			command: []string{"npm", "install", "nanoid@VALUE", "--save-exact", "--package-lock-only", "--omit-lockfile-registry-resolved=false", "--no-audit"},
+		},
+		hello: "node/express", helloWhat: "Express image", helloAim: "46",
+	},
+}
+
+// goroot is where a release of Go is: ko compiles with the machine's, and gets the
+// one that the others have.
+func goroot(t *testing.T, version string) string {
+	t.Helper()
+	env := exec.Command("go", "env", "GOROOT")
+	env.Env = append(os.Environ(), "GOTOOLCHAIN=go"+version)
+	root, err := env.Output()
+	if err != nil {
+		t.Fatalf("go env GOROOT of go%s: %v", version, err)
+	}
+	return strings.TrimSpace(string(root))
+}
