@@ -26,6 +26,9 @@ type framework struct {
 	fallback string
 	// immutable are folders of the site whose files have a hash in their names.
 	immutable []string
+	// htmlNames says that the site's page /about is the file about.html, in place of
+	// about/index.html.
+	htmlNames bool
 	// output are the files and folders that the program is, below the package's
 	// folder; nil for all but what serves development.
 	output []string
@@ -91,6 +94,11 @@ func folder(text, name, otherwise string) string {
 // turnedOff finds `name: false` in JavaScript.
 func turnedOff(text, name string) bool {
 	return regexp.MustCompile(`\b` + name + `\s*:\s*false\b`).MatchString(text)
+}
+
+// turnedOn finds `name: true` in JavaScript.
+func turnedOn(text, name string) bool {
+	return regexp.MustCompile(`\b` + name + `\s*:\s*true\b`).MatchString(text)
 }
 
 // plainStart says whether the start script starts a file of the project with
@@ -200,6 +208,7 @@ func (p *project) next() (framework, spec.Problems) {
 	case "export":
 		f.name += ", exported"
 		f.static, f.immutable = folder(text, "distDir", "out"), []string{"_next/static"}
+		f.htmlNames = !turnedOn(text, "trailingSlash")
 		return f, nil
 	case "standalone":
 		f.name += ", standalone"
@@ -253,7 +262,7 @@ func (p *project) svelteKit() (framework, spec.Problems) {
 	case m.needs("@sveltejs/adapter-static"):
 		f.name += ", static"
 		f.static, f.immutable = folder(text, "pages", "build"), []string{"_app/immutable"}
-		f.fallback = setting(text, "fallback")
+		f.fallback, f.htmlNames = setting(text, "fallback"), true
 	case m.needs("@sveltejs/adapter-node"):
 		out := folder(text, "out", "build")
 		f.output, f.assets = []string{out}, []string{path.Join(out, "client")}

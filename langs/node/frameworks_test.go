@@ -253,6 +253,18 @@ func TestSiteServer(t *testing.T) {
 	require.Contains(t, text, "/404.html")
 }
 
+// Pages that are files of their own name with .html are found by it.
+func TestSiteHTMLNames(t *testing.T) {
+	config := func(settings string) string {
+		r := planFor(t, "language: node\n", app(`{"scripts": {"build": "next build"}, "dependencies": {"next": "1.0.0"}}`, []string{"next"}, "next.config.mjs", settings))
+		require.NotNil(t, r.Plan, r.Text)
+		return layer(t, r.Plan, "server").Files[0].Content
+	}
+	const rewrite = `url.rewrite-if-not-file = ("^([^?]+)(\?.*)?$" => "$1.html$2")`
+	require.Contains(t, config(`export default { output: "export" }`), rewrite)
+	require.NotContains(t, config(`export default { output: "export", trailingSlash: true }`), rewrite)
+}
+
 func prefixed(patterns []string) []string {
 	var list []string
 	for _, p := range patterns {

@@ -83,6 +83,9 @@ func (s *staticSite) config(port int) string {
 		// Files that browsers ask for by name are not there, and no page.
 		line(`$HTTP["url"] !~ "^/healthz$|\.(css|gif|ico|jpe?g|js|json|map|mjs|png|svg|txt|wasm|webp|woff2?|xml)$" { url.rewrite-if-not-file = ("^" => %s) }`, quote("/"+s.fallback))
 	} else {
+		if s.htmlNames {
+			line(`$HTTP["url"] !~ "^/healthz$|\.[A-Za-z0-9]+$|/$" { url.rewrite-if-not-file = ("^([^?]+)(\?.*)?$" => "$1.html$2") }`)
+		}
 		line(`server.error-handler-404 = "/404.html"`)
 	}
 	line(`mimetype.assign = (`)
