@@ -1,0 +1,182 @@
+package python
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/birdhouse-build/birdhouse/langs/app"
+	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/langs/spec"
+)
+
+// The stages' names, which --target and progress show.
+const (
+	depsStage     = "deps"
+	testDepsStage = "test-deps"
+	backendStage  = "build-system"
+	packagesStage = "packages"
+	testStage     = "test"
+	buildStage    = "build"
+)
+
+// Where things lie in the build containers; the environment is where the image has it,
+// as its scripts name their interpreter.
+const (
+	sourceDir   = "/src"
+	venvDir     = app.Dir + "/.venv"
+	backendDir  = "/opt/build-system"
+	packagesDir = "/opt/packages"
+	wheelsDir   = "/wheels"
+	uvCache     = "/root/.cache/uv"
+	searchPath  = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+)
+
+// compilerVariant is that of the build image that has a compiler.
+const compilerVariant = "build-full"
+
+// builder makes the plan out of the decisions.
+type builder struct {
+	*project
+	runtime runtime
+	tool    tool
+	deps    dependencies
+	// own are the project's packages that become wheels, after those that they need.
+	own   []*own
+	entry entry
+}
+
+// decide makes the decisions that need each other.
+func (b *builder) decide() spec.Problems {
+	problems := b.readDependencies()
+	if problems.HasErrors() {
+		return problems
+	}
+	problems = append(problems, b.findOwn()...)
+	if problems.HasErrors() {
+		return problems
+	}
+	problems = append(problems, b.chooseEntry()...)
+	return append(problems, b.checkTest()...)
+}
+
+// isPackage says whether the program is installed as a package, so that the image has
+// none of the project's files beside it.
+func (b *builder) isPackage() bool {
+	return slices.ContainsFunc(b.own, func(o *own) bool { return o.dir == b.app.dir })
+}
+
+// hasVenv says whether the image has an environment.
+func (b *builder) hasVenv() bool { return b.installs() || len(b.own) > 0 }
+
+// installs says whether there are dependencies to install.
+func (b *builder) installs() bool { return b.tool.name != "" && !b.deps.empty }
+
+// bytecode says whether bytecode is compiled.
+func (b *builder) bytecode() bool { return b.spec.Build.Bytecode.Or(true) }
+
+func (b *builder) stages() []plan.Stage {
+	var stages []plan.Stage
+	if b.hasVenv() {
+		stages = append(stages, b.install(depsStage))
+	}
+	if len(b.own) > 0 {
+		stages = append(stages, b.backends(), b.packages())
+	}
+	if b.spec.Test != nil {
+		if b.testInstalls() {
+			stages = append(stages, b.install(testDepsStage))
+		}
+		stages = append(stages, b.test())
+	}
+	if b.builds() {
+		stages = append(stages, b.build())
+	}
+	if b.hasVenv() {
+		stages = append(stages, b.libraries())
+	}
+	return stages
+}
+
+// base is the base of the stages that run the project's code.
+func (b *builder) base() plan.Base {
+	return app.WithPackages(plan.Base{Image: "python", Version: b.runtime.version, Variant: "build"}, b.spec.Build.Packages, "build.packages")
+}
+
+// compilerBase is that of stages that compile C.
+func (b *builder) compilerBase() plan.Base {
+	return app.WithPackages(plan.Base{Image: "python", Version: b.runtime.version, Variant: compilerVariant}, b.spec.Build.Packages, "build.packages")
+}
+
+func (b *builder) runBase() plan.Base {
+	base := plan.Base{Image: "python", Version: b.runtime.version}
+	if b.spec.Init.Or(true) {
+		base.With = []string{"init"}
+	}
+	return app.WithPackages(base, b.spec.Packages, "packages")
+}
+
+// at is a folder of the project in the build containers.
+func at(dir string) string { return path.Join(sourceDir, dir) }
+
+// neverRead are files of the project that no build reads: what a commit changes, and
+// what the machine has installed or compiled.
+var neverRead = []string{"**/.git", "**/.venv", "**/venv", "**/__pycache__", "**/*.pyc", "**/node_modules", "**/.tox", "**/.nox", "**/.mypy_cache", "**/.ruff_cache", "**/.pytest_cache"}
+
+// sources is the project, in which commands may write.
+func (b *builder) sources() plan.Mount {
+	return plan.Mount{Kind: plan.MountSource, Target: sourceDir, Exclude: slices.Clone(neverRead), Writable: true}
+}
+
+// environment are the mounts and the variables with which the project's code runs: the
+// dependencies of the image, or those with what tests need, and the project's packages.
+func (b *builder) environment(stage string) ([]plan.Mount, []plan.Env) {
+	var mounts []plan.Mount
+	search := searchPath
+	var modules []string
+	if b.hasVenv() {
+		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: venvDir, From: stage})
+		search = venvDir + "/bin:" + search
+	}
+	if len(b.own) > 0 && stage != "" {
+		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: packagesDir, From: packagesStage})
+		search = packagesDir + "/bin:" + search
+		modules = append(modules, path.Join(packagesDir, b.runtime.sitePackages()))
+	}
+	env := []plan.Env{{Name: "HOME", Value: "/root"}, {Name: "PATH", Value: search}, {Name: "PYTHONDONTWRITEBYTECODE", Value: "1"}, {Name: "PYTHONUNBUFFERED", Value: "1"}}
+	if src := b.sourceRoot(); src != "." {
+		modules = append([]string{path.Join(at(b.app.dir), src)}, modules...)
+	}
+	if len(modules) > 0 {
+		env = append(env, plan.Env{Name: "PYTHONPATH", Value: strings.Join(modules, ":")})
+	}
+	return mounts, env
+}
+
+// offlineEnv adds the descriptor's variables of the build.
+func (b *builder) offlineEnv(env []plan.Env) []plan.Env {
+	return app.AppendEnv(env, app.BuildEnv(b.spec))
+}
+
+// secrets are the descriptor's secrets but those that only downloads get.
+func (b *builder) secrets() []plan.Mount {
+	return app.SecretMounts(b.spec, downloadSecret)
+}
+
+// libraries checks that the run image has what native modules are linked against.
+func (b *builder) libraries() plan.Stage {
+	asked := "language"
+	if b.spec.Has("packages") {
+		asked = "packages"
+	}
+	return app.Libraries(plan.Base{Image: "python", Version: b.runtime.version, Variant: "build"},
+		plan.Mount{Kind: plan.MountStage, Target: librariesDir, From: depsStage, Output: librariesOutput}, asked,
+		"native modules are linked against libraries that the run image does not have: packages: [NAME] adds the Debian package that has them")
+}
+
+// reservedEnv are variables that the plan decides, with the key to use instead.
+var reservedEnv = map[string]string{
+	"HOME": "", "PATH": "", "PYTHONHASHSEED": "", "PYTHONDONTWRITEBYTECODE": "", "PYC_INVALIDATION_MODE": "",
+	"UV_PROJECT_ENVIRONMENT": "", "UV_PYTHON": "write version", "UV_PYTHON_DOWNLOADS": "", "UV_CACHE_DIR": "", "UV_LINK_MODE": "",
+	"UV_COMPILE_BYTECODE": "write build: {bytecode: false}", "UV_NO_INSTALLER_METADATA": "", "VIRTUAL_ENV": "",
+}

@@ -1,0 +1,269 @@
+package python
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/birdhouse-build/birdhouse/langs/app"
+	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/langs/python/requirement"
+	"github.com/birdhouse-build/birdhouse/langs/spec"
+)
+
+// own is a package of the project itself, which the image gets as a wheel.
+type own struct {
+	// dir is its folder in the context.
+	dir string
+	// pyproject is nil for one with a setup.py alone.
+	*pyproject
+	// requires are what its build system needs, sorted.
+	requires []string
+	// native says why it is compiled for a platform, "" for one of Python alone.
+	native string
+}
+
+func (o *own) title() string {
+	if o.pyproject != nil && o.name != "" {
+		return o.name
+	}
+	return path.Base(o.dir)
+}
+
+// findOwn finds the packages of the project that the program consists of: itself, the
+// members of the workspace that it needs, and the folders that its dependencies name.
+func (b *builder) findOwn() spec.Problems {
+	var problems spec.Problems
+	done := map[string]bool{}
+	var visit func(dir string, problem func(message, hint string) spec.Problem)
+	visit = func(dir string, problem func(message, hint string) spec.Problem) {
+		if done[dir] || len(done) > maxMembers {
+			return
+		}
+		done[dir] = true
+		o := &own{dir: dir}
+		if !b.files.IsDir(dir) {
+			if b.files.IsFile(dir) {
+				problems = append(problems, problem(fmt.Sprintf("%s is an archive of the project, which is not installed", dir), "unpack it into a folder, or have it come from an index"))
+				return
+			}
+			problems = append(problems, problem(fmt.Sprintf("there is no folder %s", dir), "check that .dockerignore does not exclude it"))
+			return
+		}
+		m := b.memberAt(dir)
+		if m == nil {
+			read, found := b.manifestIn(dir)
+			problems = append(problems, found...)
+			m = &member{dir: dir, rel: app.Relative(b.root, dir), pyproject: read}
+		}
+		o.pyproject = m.pyproject
+		if m.pyproject == nil && !b.files.IsFile(path.Join(dir, "setup.py")) && !b.files.IsFile(path.Join(dir, "setup.cfg")) {
+			problems = append(problems, problem(fmt.Sprintf("%s is no package: it has no pyproject.toml and no setup.py", app.Describe(dir)), "add a pyproject.toml with a [build-system], or remove the dependency"))
+			return
+		}
+		if m.pyproject != nil {
+			for _, name := range m.needs() {
+				if next, ok := b.localSource(m, name); ok {
+					visit(next, func(message, hint string) spec.Problem { return app.FileProblem(m.file, message, hint) })
+				}
+			}
+		}
+		o.requires, o.native = []string{"setuptools"}, ""
+		if m.pyproject != nil {
+			o.requires = slices.Clone(m.requires())
+		}
+		slices.Sort(o.requires)
+		o.requires = slices.Compact(o.requires)
+		o.native = b.compiles(o)
+		b.own = append(b.own, o)
+	}
+	for _, p := range b.deps.paths {
+		if p.path != b.app.dir || b.installsApp() {
+			visit(p.path, p.problem)
+		}
+	}
+	if m := b.app.pyproject; m != nil {
+		for _, name := range b.app.needs() {
+			if dir, ok := b.localSource(b.app, name); ok {
+				visit(dir, func(message, hint string) spec.Problem { return app.FileProblem(m.file, message, hint) })
+			}
+		}
+	}
+	if b.installsApp() {
+		visit(b.app.dir, func(message, hint string) spec.Problem { return b.spec.Problem("build.install", message, hint) })
+	}
+	return problems
+}
+
+// installsApp says whether the program itself is a package.
+func (b *builder) installsApp() bool {
+	if s := b.spec.Build.Install; s.Set {
+		return s.On
+	}
+	if slices.ContainsFunc(b.deps.paths, func(p localPath) bool { return p.path == b.app.dir }) {
+		return true
+	}
+	if b.app.pyproject != nil {
+		return b.app.builds()
+	}
+	return b.tool.name == unlocked // setup.py alone
+}
+
+func (p *project) memberAt(dir string) *member {
+	for _, m := range append([]*member{p.top}, p.members...) {
+		if m.dir == dir {
+			return m
+		}
+	}
+	return nil
+}
+
+// needs are the names of all dependencies that a manifest states for the running program.
+func (m *member) needs() []string {
+	var names []string
+	for _, d := range m.dependencies {
+		names = append(names, d.Name)
+	}
+	table := m.root.Get("tool", "poetry", "dependencies")
+	for _, key := range table.Keys() {
+		names = append(names, requirement.Name(key))
+	}
+	return names
+}
+
+// compilers are build systems that compile for a platform.
+var compilers = map[string]bool{
+	"maturin": true, "scikit-build-core": true, "scikit-build": true, "meson-python": true, "setuptools-rust": true,
+	"cython": true, "pybind11": true, "nanobind": true, "mypy": true, "cffi": true, "py-build-cmake": true,
+}
+
+// compiles says why a package is compiled for a platform.
+func (b *builder) compiles(o *own) string {
+	for _, text := range o.requires {
+		if r, err := requirement.Parse(text); err == nil && compilers[r.Name] {
+			return fmt.Sprintf("%s is built with %s, which compiles", o.title(), r.Name)
+		}
+	}
+	if o.pyproject != nil && o.root.Get("tool", "setuptools", "ext-modules") != nil {
+		return fmt.Sprintf("%s has modules in C", o.title())
+	}
+	if data, err := b.files.Read(path.Join(o.dir, "setup.py")); err == nil && strings.Contains(string(data), "ext_modules") {
+		return fmt.Sprintf("%s has modules in C", o.title())
+	}
+	return ""
+}
+
+// backend are the requirements of a build system; packages that need the same share one.
+func (o *own) backend() string { return strings.Join(o.requires, "\n") + "\n" }
+
+// backendNames are the build systems that are needed, by their requirements, and the names
+// of their outputs.
+func (b *builder) backendNames() (requires []string, names map[string]string) {
+	names = map[string]string{}
+	for _, o := range b.own {
+		if text := o.backend(); names[text] == "" {
+			names[text] = fmt.Sprintf("%d", len(requires)+1)
+			requires = append(requires, text)
+		}
+	}
+	return requires, names
+}
+
+// backends is the stage that installs build systems, each an environment of its own.
+func (b *builder) backends() plan.Stage {
+	out := plan.Stage{Name: backendStage, Base: plan.Base{Image: "python", Version: b.runtime.version, Variant: "build"}}
+	requires, names := b.backendNames()
+	for _, text := range requires {
+		dir := path.Join(backendDir, names[text])
+		step := plan.Step{
+			Name: "install " + strings.Join(strings.Fields(strings.ReplaceAll(text, "\n", ", ")), " "),
+			Env:  b.downloadEnv(b.uvEnv()), Dir: sourceDir, Network: true,
+			Mounts: append([]plan.Mount{
+				{Kind: plan.MountOutput, Target: dir, Output: names[text]},
+				{Kind: plan.MountCache, Target: uvCache, CacheID: b.cacheID()},
+				{Kind: plan.MountFiles, Target: sourceDir, Files: []plan.File{{Path: requirementsFile, Mode: 0o644, Content: text}}},
+			}, b.downloadMounts()...),
+			Hint: "this is what [build-system] of pyproject.toml requires; " + b.installHint(),
+		}
+		step.Name = strings.TrimSuffix(step.Name, ",")
+		args := []string{plan.StepsProgram, "exec", "--before", command(b.makeVenv(dir)...)}
+		for _, name := range b.optionalVariables(step.Mounts) {
+			args = append(args, "--optional", name)
+		}
+		step.Args = append(args, "--", "uv", "pip", "install", "--python", dir+"/bin/python", "--only-binary", ":all:", "--requirements", requirementsFile)
+		out.Steps = append(out.Steps, step)
+	}
+	return out
+}
+
+// native says why the project's packages are compiled for a platform, "" when they are
+// not.
+func (b *builder) native() string {
+	for _, o := range b.own {
+		if o.native != "" {
+			return o.native
+		}
+	}
+	return ""
+}
+
+// packages is the stage that makes wheels of the project's packages, without network, and
+// installs them into an environment of their own.
+func (b *builder) packages() plan.Stage {
+	out := plan.Stage{Name: packagesStage, Base: b.base()}
+	if native := b.native(); native != "" {
+		out.Base, out.PerPlatform, out.Native = b.compilerBase(), true, native
+	}
+	_, names := b.backendNames()
+	for _, o := range b.own {
+		backend := path.Join(backendDir, names[o.backend()])
+		out.Steps = append(out.Steps, plan.Step{
+			Name: "build the wheel of " + o.title(),
+			Args: []string{"uv", "build", "--wheel", "--no-build-isolation", "--python", backend + "/bin/python", "--offline", "--out-dir", wheelsDir, at(o.dir)},
+			Env:  b.offlineEnv(append(b.uvEnv(), plan.Env{Name: "SOURCE_DATE_EPOCH", Value: "315532800"}, plan.Env{Name: "PYTHONDONTWRITEBYTECODE", Value: "1"})),
+			Dir:  at(o.dir),
+			Mounts: append([]plan.Mount{
+				b.sources(),
+				{Kind: plan.MountStage, Target: backend, From: backendStage, Output: names[o.backend()]},
+				{Kind: plan.MountOutput, Target: wheelsDir, Output: "wheels"},
+			}, b.secrets()...),
+			Asked: b.askedInstall(),
+			Hint:  "a wheel is built without network, with the files that .dockerignore does not exclude and what [build-system] requires; build: {install: false} runs the project's files where they are",
+		})
+	}
+	args := []string{plan.StepsProgram, "exec", "--before", command(b.makeVenv(venvDir)...)}
+	for _, pattern := range append([]string{"bin/python*", "pyvenv.cfg", "lib64"}, venvLeftovers...) {
+		args = append(args, "--remove", venvDir+"="+pattern)
+	}
+	shell := fmt.Sprintf("exec uv pip install --python %s/bin/python --offline --no-deps --no-index", venvDir)
+	if b.bytecode() {
+		shell += " --compile-bytecode"
+	}
+	out.Steps = append(out.Steps, plan.Step{
+		Name: "install " + listOwn(b.own),
+		Args: append(args, "--", "/bin/sh", "-c", shell+" "+wheelsDir+"/*.whl"),
+		Env:  b.uvEnv(), Dir: "/",
+		Mounts: []plan.Mount{
+			{Kind: plan.MountOutput, Target: wheelsDir, Output: "wheels"},
+			{Kind: plan.MountOutput, Target: venvDir},
+		},
+		Asked: b.askedInstall(),
+	})
+	return out
+}
+
+func (b *builder) askedInstall() string {
+	if b.spec.Has("build.install") {
+		return "build.install"
+	}
+	return ""
+}
+
+func listOwn(all []*own) string {
+	var names []string
+	for _, o := range all {
+		names = append(names, o.title())
+	}
+	return strings.Join(names, ", ")
+}

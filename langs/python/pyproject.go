@@ -1,0 +1,258 @@
+package python
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/birdhouse-build/birdhouse/langs/app"
+	"github.com/birdhouse-build/birdhouse/langs/python/requirement"
+	"github.com/birdhouse-build/birdhouse/langs/python/toml"
+	"github.com/birdhouse-build/birdhouse/langs/spec"
+)
+
+// pyproject is a pyproject.toml, as far as a build cares:
+// https://packaging.python.org/en/latest/specifications/pyproject-toml/, and the tables
+// of uv, Poetry and PDM.
+type pyproject struct {
+	// file is its path in the context.
+	file string
+	root *toml.Value
+
+	// name is as it is written, "" for none.
+	name string
+	// python are the conditions on Python's version.
+	python []bound
+	// dependencies are those of [project], optional those of its extras, by the extra's
+	// name; groups are those of PEP 735, by the group's name.
+	dependencies     []dependency
+	optional, groups map[string][]dependency
+	// scripts are the console scripts, by name: "package.module:function".
+	scripts map[string]string
+	// poetry says that it has Poetry's own dependencies, which no other tool reads.
+	poetry bool
+}
+
+// dependency is a requirement and its place.
+type dependency struct {
+	requirement.Requirement
+	value *toml.Value
+}
+
+// parsePyproject reads a pyproject.toml.
+func parsePyproject(file string, data []byte) (*pyproject, spec.Problems) {
+	root, problem := parseTOML(file, data)
+	if problem != nil {
+		return nil, spec.Problems{*problem}
+	}
+	m := &pyproject{file: file, root: root, optional: map[string][]dependency{}, groups: map[string][]dependency{}, scripts: map[string]string{}}
+	project, poetry := root.Get("project"), root.Get("tool", "poetry")
+	m.name = project.Get("name").String()
+	if m.name == "" {
+		m.name = poetry.Get("name").String()
+	}
+	m.poetry = poetry.Get("dependencies") != nil || poetry.Get("group") != nil
+	var problems spec.Problems
+	list := func(v *toml.Value, what string) []dependency {
+		found, bad := m.requirements(v, what)
+		problems = append(problems, bad...)
+		return found
+	}
+	m.dependencies = list(project.Get("dependencies"), "dependencies")
+	for _, key := range project.Get("optional-dependencies").Keys() {
+		m.optional[requirement.Name(key)] = list(project.Get("optional-dependencies", key), key)
+	}
+	for _, key := range root.Get("dependency-groups").Keys() {
+		m.groups[requirement.Name(key)] = list(root.Get("dependency-groups", key), key)
+	}
+	for _, table := range []*toml.Value{project.Get("scripts"), poetry.Get("scripts")} {
+		for _, key := range table.Keys() {
+			v := table.Get(key)
+			text := v.String()
+			if text == "" {
+				text = v.Get("callable").String() // Poetry before 2
+			}
+			if text == "" {
+				text = v.Get("reference").String()
+			}
+			if text != "" {
+				m.scripts[key] = text
+			}
+		}
+	}
+	problems = append(problems, m.readPython()...)
+	if problems.HasErrors() {
+		return nil, problems
+	}
+	return m, problems
+}
+
+// parseTOML reads a file of the project.
+func parseTOML(file string, data []byte) (*toml.Value, *spec.Problem) {
+	root, err := toml.Parse(data)
+	if err == nil {
+		return root, nil
+	}
+	pr := app.FileProblem(file, "the file is not TOML: "+err.Error(), "")
+	var te *toml.Error
+	if errors.As(err, &te) {
+		pr.Message, pr.Range = "the file is not TOML: "+te.Message, te.Range
+	}
+	return nil, &pr
+}
+
+// requirements reads a list of requirements; entries of groups that include another
+// group are left out, as uv reads them.
+func (m *pyproject) requirements(v *toml.Value, what string) ([]dependency, spec.Problems) {
+	if v == nil {
+		return nil, nil
+	}
+	if v.Kind() != toml.Array {
+		return nil, spec.Problems{m.problem(v, fmt.Sprintf("%s: it is %s where a list of requirements is wanted", what, v.Kind()), `write ["flask>=3"]`)}
+	}
+	var all []dependency
+	var problems spec.Problems
+	for _, e := range v.List() {
+		if e.Kind() == toml.Table {
+			continue
+		}
+		r, err := requirement.Parse(e.String())
+		if err != nil {
+			problems = append(problems, m.problem(e, fmt.Sprintf("%s: %v", what, err), ""))
+			continue
+		}
+		if requirement.Credentials(r.URL) {
+			// Without a range: the line, which an error shows, has the secret in it.
+			problems = append(problems, app.FileProblem(m.file, fmt.Sprintf("line %d: %s: the URL of %s has a password in it: whoever has the project, a build record or a cache can read it", e.Line(), what, r.Name), credentialsHint))
+			continue
+		}
+		all = append(all, dependency{r, e})
+	}
+	return all, problems
+}
+
+// credentialsHint says where credentials belong.
+const credentialsHint = "withdraw the password, take it out of the URL, and write in the descriptor:\nsecrets: [netrc]\nthen build with --secret id=netrc,src=$HOME/.netrc"
+
+// readPython reads the conditions on Python's version.
+func (m *pyproject) readPython() spec.Problems {
+	add := func(key string, v *toml.Value, text string) spec.Problems {
+		s, err := requirement.ParseSpecifier(text)
+		if err != nil {
+			return spec.Problems{m.problem(v, fmt.Sprintf("%s: %v", key, err), `write a condition such as ">=3.11"`)}
+		}
+		if !s.IsZero() {
+			m.python = append(m.python, bound{
+				specifier: s, key: key, text: v.String(), source: m.where(v),
+				problem: func(message, hint string) spec.Problem { return m.problem(v, message, hint) },
+			})
+		}
+		return nil
+	}
+	if v := m.root.Get("project", "requires-python"); v != nil {
+		return add("requires-python", v, v.String())
+	}
+	v := m.root.Get("tool", "poetry", "dependencies", "python")
+	if v == nil {
+		return nil
+	}
+	if strings.Contains(v.String(), "||") {
+		return nil // Poetry checks it itself.
+	}
+	return add("python", v, poetryRange(v.String()))
+}
+
+// poetryRange writes Poetry's ^, ~ and plain versions, which PEP 440 does not have, in
+// its terms: https://python-poetry.org/docs/dependency-specification/.
+func poetryRange(text string) string {
+	var parts []string
+	for _, part := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+		rest := strings.TrimLeft(part, "^~=<>!")
+		op := part[:len(part)-len(rest)]
+		v, err := requirement.ParseVersion(strings.TrimSuffix(rest, ".*"))
+		if err != nil || op != "^" && op != "~" && op != "" {
+			parts = append(parts, part)
+			continue
+		}
+		switch {
+		case op == "^" && v.Release(0) > 0:
+			parts = append(parts, ">="+rest, fmt.Sprintf("<%d", v.Release(0)+1))
+		case op == "^":
+			parts = append(parts, ">="+rest, fmt.Sprintf("<0.%d", v.Release(1)+1))
+		case op == "~" && strings.Contains(rest, "."):
+			parts = append(parts, ">="+rest, fmt.Sprintf("<%d.%d", v.Release(0), v.Release(1)+1))
+		case op == "~":
+			parts = append(parts, ">="+rest, fmt.Sprintf("<%d", v.Release(0)+1))
+		case rest == "*":
+		default:
+			parts = append(parts, "=="+rest)
+		}
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "*" }), ",")
+}
+
+// problem is an error at a value.
+func (m *pyproject) problem(v *toml.Value, message, hint string) spec.Problem {
+	return valueProblem(m.file, v, message, hint)
+}
+
+// valueProblem is an error at a value of a file.
+func valueProblem(file string, v *toml.Value, message, hint string) spec.Problem {
+	pr := app.FileProblem(file, message, hint)
+	pr.Range = v.Range()
+	if pr.Range.End.Line > pr.Range.Start.Line {
+		// The first line is all that a message marks.
+		pr.Range.End = spec.Position{Line: pr.Range.Start.Line, Column: pr.Range.Start.Column + 1}
+	}
+	return pr
+}
+
+// where is file:line of a value.
+func (m *pyproject) where(v *toml.Value) string {
+	if v == nil || v.Line() == 0 {
+		return m.file
+	}
+	return fmt.Sprintf("%s:%d", m.file, v.Line())
+}
+
+// builds says whether the project is a package: whether it has a build system, as far
+// as its tool is not told otherwise.
+func (m *pyproject) builds() bool {
+	if m == nil {
+		return false
+	}
+	for _, key := range [][]string{{"uv", "package"}, {"poetry", "package-mode"}, {"pdm", "distribution"}} {
+		if v := m.root.Get(append([]string{"tool"}, key...)...); v.Kind() == toml.Bool {
+			return v.True()
+		}
+	}
+	return m.root.Get("build-system") != nil && m.name != ""
+}
+
+// requires are what the build system needs; without a build system it is setuptools,
+// as PEP 517 has it.
+func (m *pyproject) requires() []string {
+	v := m.root.Get("build-system", "requires")
+	if v == nil {
+		return []string{"setuptools"}
+	}
+	requires := v.Strings()
+	requires = append(requires, m.hatchRequires()...)
+	return requires
+}
+
+// hatchRequires are what Hatch's build hooks need, which it asks for when it builds:
+// https://hatch.pypa.io/latest/config/build/#dependencies.
+func (m *pyproject) hatchRequires() []string {
+	build := m.root.Get("tool", "hatch", "build")
+	var all []string
+	tables := []*toml.Value{build, build.Get("targets", "wheel")}
+	for _, t := range tables {
+		all = append(all, t.Get("dependencies").Strings()...)
+		for _, hook := range t.Get("hooks").Keys() {
+			all = append(all, t.Get("hooks", hook, "dependencies").Strings()...)
+		}
+	}
+	return all
+}

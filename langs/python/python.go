@@ -1,0 +1,80 @@
+// Package python plans images for Python programs: uv, pylock.toml, Poetry, PDM,
+// Pipenv and requirements files, packages and workspaces, WSGI and ASGI
+// applications on servers for production, and plain scripts.
+package python
+
+import (
+	"io/fs"
+	"strings"
+
+	"github.com/birdhouse-build/birdhouse/langs/app"
+	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/langs/spec"
+)
+
+// Language is Python. It implements langs.Language.
+type Language struct{}
+
+// Name returns "python".
+func (Language) Name() string { return "python" }
+
+// walkDepth is how deep below the project's folder Files names its code.
+const walkDepth = 4
+
+// Files returns patterns of the manifests, lock files and requirements, the files of
+// version managers, and the code near the project's folder: which files are there,
+// and what they define, tells what is started.
+func (Language) Files(s *spec.Spec) []string {
+	patterns := []string{
+		"**/pyproject.toml", "**/uv.lock", "**/uv.toml", "**/pylock.toml", "**/poetry.lock", "**/poetry.toml", "**/pdm.lock", "**/Pipfile", "**/Pipfile.lock",
+		"**/*requirements*.txt", "**/*constraints*.txt", "**/requirements/**/*.txt", "**/requirements/**/*.in", "**/requirements.in",
+		"**/setup.py", "**/setup.cfg", "**/.python-version", "**/.tool-versions", "**/mise.toml", "**/.mise.toml", "**/runtime.txt",
+		"**/environment.yml", "**/environment.yaml", "**/conda-lock.yml", "**/pixi.toml", "**/pip.conf", "**/gunicorn.conf.py",
+	}
+	in := ""
+	if dir := app.ProjectDir(s); dir != "." && fs.ValidPath(dir) {
+		in = app.EscapePattern(dir) + "/"
+	}
+	for depth := range walkDepth {
+		patterns = append(patterns, in+strings.Repeat("*/", depth)+"*.py")
+	}
+	return append(patterns, "!**/.venv", "!**/venv", "!**/site-packages", "!**/node_modules", "!**/.git", "!**/__pycache__")
+}
+
+// Plan decides how the project is built; see langs.Language.
+func (Language) Plan(s *spec.Spec, files fs.FS, versions []string) (*plan.Plan, spec.Problems) {
+	p, problems := load(s, files)
+	if p == nil {
+		return nil, problems
+	}
+	b := &builder{project: p}
+	var found spec.Problems
+	b.runtime, found = p.chooseVersion(versions)
+	problems = append(problems, found...)
+	b.tool, found = p.chooseTool()
+	problems = append(problems, found...)
+	if problems.HasErrors() {
+		return nil, problems
+	}
+	problems = append(problems, b.decide()...)
+	problems = append(problems, app.Reserved(s, reservedEnv)...)
+	if problems.HasErrors() {
+		return nil, problems
+	}
+	image, found := b.image()
+	problems = append(problems, found...)
+	smoke, found := b.smoke(image)
+	problems = append(problems, found...)
+	if problems.HasErrors() {
+		return nil, problems
+	}
+	return &plan.Plan{
+		Language: s.Language,
+		Facts:    b.facts(image),
+		Stages:   b.stages(),
+		Run:      b.runBase(),
+		Layers:   b.layers(),
+		Image:    image,
+		Smoke:    smoke,
+	}, problems
+}
