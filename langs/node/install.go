@@ -343,8 +343,10 @@ func (b *builder) installHint(packages []*locked) string {
 	}
 	var debian []string
 	for _, lk := range addonsOf(b.lock, packages) {
-		if pkg := addons[lk.name]; pkg != "" && !slices.Contains(b.spec.Build.Packages, pkg) {
-			debian = append(debian, pkg)
+		for pkg := range strings.SplitSeq(addons[lk.name], ", ") {
+			if pkg != "" && !slices.Contains(b.spec.Build.Packages, pkg) {
+				debian = append(debian, pkg)
+			}
 		}
 	}
 	if len(debian) > 0 {

@@ -22,12 +22,12 @@ func sorted(list []string) []string {
 var compilers = []string{"node-gyp", "nan", "node-addon-api", "prebuild-install", "node-pre-gyp", "@mapbox/node-pre-gyp", "node-gyp-build", "cmake-js", "bindings", "pkg-prebuilds"}
 
 // addons are packages that compile C or C++ when they are installed, for lock
-// files that do not tell. Value: the Debian package that has what they need to
-// compile, where that is more than a compiler.
+// files that do not tell. Value: the Debian packages that have what they need to
+// compile, where that is more than a compiler; pg_config is a program of Perl's.
 var addons = map[string]string{
 	"argon2": "", "bcrypt": "", "better-sqlite3": "", "bufferutil": "", "canvas": "libcairo2-dev", "cpu-features": "", "deasync": "", "farmhash": "",
-	"isolated-vm": "", "kerberos": "libkrb5-dev", "leveldown": "", "libpq": "libpq-dev", "libxmljs": "", "libxmljs2": "", "microtime": "", "node-expat": "",
-	"node-pty": "", "node-rdkafka": "librdkafka-dev", "node-sass": "", "nodegit": "", "odbc": "unixodbc-dev", "pg-native": "libpq-dev", "re2": "",
+	"isolated-vm": "", "kerberos": "libkrb5-dev", "leveldown": "", "libpq": "libpq-dev, perl-base", "libxmljs": "", "libxmljs2": "", "microtime": "", "node-expat": "",
+	"node-pty": "", "node-rdkafka": "librdkafka-dev", "node-sass": "", "nodegit": "", "odbc": "unixodbc-dev", "pg-native": "libpq-dev, perl-base", "re2": "",
 	"serialport": "", "@serialport/bindings-cpp": "", "snappy": "", "sqlite3": "", "ssh2": "", "tree-sitter": "", "usb": "libudev-dev", "utf-8-validate": "", "zeromq": "libzmq3-dev",
 }
 
