@@ -97,7 +97,7 @@ func (c *Catalog) started(ctx context.Context, rules *checks.Checks, b plan.Base
 	st, err := c.start(base.State, start{
 		spec: smoke.Spec{
 			Args: expandProbe(p.Args, b.Version), Env: env, Dir: "/",
-			Output: checks.Success, TimeoutSeconds: 120,
+			Output: checks.Success, TimeoutSeconds: 600,
 		},
 		user:    "65532",
 		mounts:  mounts,
