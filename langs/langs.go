@@ -11,6 +11,7 @@ import (
 	"github.com/birdhouse-build/birdhouse/langs/golang"
 	"github.com/birdhouse-build/birdhouse/langs/node"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/langs/python"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
 
@@ -37,7 +38,7 @@ type Detected = spec.Detected
 
 // All are the languages, in the order in which they are detected.
 func All() []Language {
-	return []Language{golang.Language{}, node.Language{}}
+	return []Language{golang.Language{}, python.Language{}, node.Language{}}
 }
 
 // ByName returns the language of that name.
