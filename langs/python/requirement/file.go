@@ -42,7 +42,7 @@ type Line struct {
 	Text string
 	Requirement
 	// Path is what a requirement for a folder or file of the project names, in the
-	// context; "" for all others. It may lie outside: then it begins with "..".
+	// context; "" for all others.
 	Path string
 	// Editable is for -e, whose files Python reads where they are.
 	Editable bool

@@ -267,20 +267,11 @@ func (o operand) String() string {
 	return `"` + o.text + `"`
 }
 
-// Holds says whether the marker holds in an environment for one of the extras that
-// were asked for, as pip decides; no extras are one that is empty. Groups are for
+// Holds says whether the marker holds in an environment, where extras are those that
+// were asked for: `extra == "a"` says that a is one of them, as uv decides it. Groups are for
 // dependency_groups in pylock.toml.
 func (m Marker) Holds(env Environment, extras, groups []string) bool {
-	if m.root == nil {
-		return true
-	}
-	one := []string{""}
-	if len(extras) > 0 {
-		one = extras
-	}
-	return slices.ContainsFunc(one, func(extra string) bool {
-		return m.root.holds(&scope{env, extra, extras, groups})
-	})
+	return m.root == nil || m.root.holds(&scope{env, extras, groups})
 }
 
 // Names says whether the marker has a variable in it: "extra".
@@ -295,7 +286,6 @@ func (c *condition) names(variable string) bool {
 
 type scope struct {
 	env            Environment
-	extra          string
 	extras, groups []string
 }
 
@@ -306,19 +296,12 @@ func (c *condition) holds(s *scope) bool {
 	case "or":
 		return slices.ContainsFunc(c.all, func(one *condition) bool { return one.holds(s) })
 	}
-	for _, set := range []struct {
-		name   string
-		values []string
-	}{{"extras", s.extras}, {"dependency_groups", s.groups}} {
-		if c.right.variable == set.name {
-			has := slices.ContainsFunc(set.values, func(v string) bool { return Name(v) == Name(c.left.text) })
-			return has == (c.operator == "in")
-		}
+	if set, value, ok := s.set(c); ok {
+		has := slices.ContainsFunc(set, func(v string) bool { return Name(v) == Name(value) }) || value == "" && len(set) == 0
+		return has == (c.operator == "==" || c.operator == "in")
 	}
 	left, right := s.value(c.left), s.value(c.right)
-	if c.left.variable == "extra" || c.right.variable == "extra" {
-		left, right = Name(left), Name(right)
-	} else if slices.Contains(versionVariables, c.left.variable) {
+	if slices.Contains(versionVariables, c.left.variable) {
 		if holds, ok := compareVersions(left, c.operator, right); ok {
 			return holds
 		}
@@ -351,12 +334,23 @@ func (c *condition) holds(s *scope) bool {
 	return false
 }
 
+// set returns the names that a comparison with extras or groups is about, and the
+// one that is looked for in them.
+func (s *scope) set(c *condition) (set []string, value string, ok bool) {
+	for _, o := range [][2]operand{{c.left, c.right}, {c.right, c.left}} {
+		switch o[0].variable {
+		case "extra", "extras":
+			return s.extras, o[1].text, true
+		case "dependency_groups":
+			return s.groups, o[1].text, true
+		}
+	}
+	return nil, "", false
+}
+
 func (s *scope) value(o operand) string {
-	switch o.variable {
-	case "":
+	if o.variable == "" {
 		return o.text
-	case "extra":
-		return s.extra
 	}
 	return s.env[o.variable]
 }
