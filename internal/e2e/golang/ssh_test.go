@@ -43,7 +43,13 @@ func TestGoPrivateSSH(t *testing.T) {
 	e2etest.Write(t, filepath.Join(dir, "go.sum"), bareRepository(t, filepath.Join(repositories, repository), mod, "v1.0.0"))
 	agent, key := sshAgent(t)
 	certificate, bundle := serverCertificate(t, host)
-	env := []string{"HOME=" + t.TempDir(), "SSL_CERT_FILE=" + trusting(t, bundle)}
+	// Of a socket's path, which is in it, 107 bytes count: t.TempDir has a long one.
+	temp, err := os.MkdirTemp("", "ssh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(temp)
+	env := []string{"HOME=" + t.TempDir(), "SSL_CERT_FILE=" + trusting(t, bundle), "TMPDIR=" + temp}
 	name := e2etest.ImageName(t) + ":" + unheard()
 
 	// What the build needs of the outside, it has after this: without the agent it
@@ -65,7 +71,7 @@ func TestGoPrivateSSH(t *testing.T) {
 	empty := build("--ssh", "default="+startAgent(t))
 	open := build("--ssh", "default="+agent)
 	var refused, built []byte
-	err := alone(func() error {
+	err = alone(func() error {
 		l, err := net.Listen("tcp", "127.0.0.1:22")
 		if err != nil {
 			return err
@@ -99,6 +105,9 @@ func TestGoPrivateSSH(t *testing.T) {
 	}
 	if git.fetched.Load() == 0 {
 		t.Errorf("the repository was not fetched:\n%s", built)
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("the builds have left %v in the folder for temporary files, %v", left, err)
 	}
 	if got := e2etest.Answer(t, name, nil); got != "from a repository" {
 		t.Errorf("the program prints %q", got)
