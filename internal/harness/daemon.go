@@ -42,6 +42,12 @@ func startDaemon(t testing.TB, dir string, cmd *exec.Cmd, ready func() error) *d
 	}
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
+	// BuildKit does not remove all of its temporary files.
+	temp := filepath.Join(dir, "tmp")
+	if err := os.Mkdir(temp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(cmd.Environ(), "TMPDIR="+temp)
 	// A test process that dies takes the daemon with it. A signal of its own
 	// group keeps Ctrl-C from the daemon, which Stop ends in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}

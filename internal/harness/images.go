@@ -177,9 +177,6 @@ func FrontendImage(t testing.TB, b *BuildKit, registry string) string {
 // package share, so that base images are made once.
 var SharedRoot = share(func(t testing.TB) (string, func() error) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "birdhouse-root-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir, func() error { return os.RemoveAll(dir) }
+	dir := stateDir(t, "root")
+	return filepath.Join(dir, "root"), func() error { return removeState(dir) }
 })
