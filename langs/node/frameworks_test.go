@@ -250,7 +250,7 @@ func TestSiteServer(t *testing.T) {
 	require.Contains(t, config("expose: [3000]\n"), "server.port = 3000")
 	text = config("build: {static: {fallback: false}}\n")
 	require.NotContains(t, text, "rewrite-if-not-file")
-	require.Contains(t, text, "/404.html")
+	require.Contains(t, text, `server.errorfile-prefix = "/app/"`)
 }
 
 // Pages that are files of their own name with .html are found by it.

@@ -86,7 +86,8 @@ func (s *staticSite) config(port int) string {
 		if s.htmlNames {
 			line(`$HTTP["url"] !~ "^/healthz$|\.[A-Za-z0-9]+$|/$" { url.rewrite-if-not-file = ("^([^?]+)(\?.*)?$" => "$1.html$2") }`)
 		}
-		line(`server.error-handler-404 = "/404.html"`)
+		// 404.html with its status; a handler's would be 200.
+		line(`server.errorfile-prefix = %s`, quote(app.Dir+"/"))
 	}
 	line(`mimetype.assign = (`)
 	for _, t := range mimeTypes {

@@ -55,6 +55,8 @@ var workspaceFiles = []string{"apps/api/package.json", "apps/api/server.js", "pa
 var nodeElsewhere = map[string]string{
 	"express": "TestNodeExpress",
 	"vite":    "TestNodeSite",
+	"next":    "TestNodeFrameworks", "nuxt": "TestNodeFrameworks", "sveltekit": "TestNodeFrameworks", "react-router": "TestNodeFrameworks",
+	"next-export": "TestNodeNextExport",
 }
 
 // Every sample is built and started, answers, and ends when it is told to.
@@ -130,7 +132,7 @@ func nodeFiles(t *testing.T, img v1.Image) (files, modules []string) {
 		// The runtime has nothing there.
 		if size, err := l.Size(); err != nil {
 			t.Fatal(err)
-		} else if size > 8<<20 {
+		} else if size > 30<<20 {
 			continue
 		}
 		for name, f := range e2etest.Members(t, l) {
