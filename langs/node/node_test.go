@@ -115,6 +115,7 @@ func TestStart(t *testing.T) {
 		{name: "bin before main, which others import", manifest: `{"name": "tool", "bin": "server.js", "main": "x.js"}`, want: node + "server.js"},
 		{name: "bin with the package's name", manifest: `{"name": "@a/tool", "bin": {"tool": "server.js", "_tool": "x.js"}}`, want: node + "server.js"},
 		{name: "two names of one bin", manifest: `{"name": "@a/tool", "bin": {"a": "x.js", "b": "x.js"}}`, want: node + "x.js"},
+		{name: "bin without ending, which is not in sight", manifest: `{"name": "tool", "bin": "./dist/bin/tool"}`, want: node + "dist/bin/tool"},
 		{name: "two bins", manifest: `{"name": "@a/tool", "bin": {"a": "x.js", "b": "y.mjs"}}`, want: node + "server.js"},
 		{name: "usual name", manifest: `{}`, want: node + "server.js"},
 		{name: "two usual names", manifest: `{}`, more: []string{"server.mjs", ""}, want: "there are 2 files that could be the program (server.js, server.mjs)"},

@@ -178,7 +178,8 @@ func (p *project) findFile(s *start, builds bool) string {
 	if s.built = builds; builds {
 		return ""
 	}
-	if seen(s.file) || path.Ext(s.file) == "" {
+	// Programs in bin have no ending, and are not in sight.
+	if seen(s.file) || path.Ext(s.file) == "" && path.Base(path.Dir(s.file)) != "bin" {
 		return fmt.Sprintf("there is no %s, and no build script that writes it; check that .dockerignore does not exclude it", full)
 	}
 	return ""
