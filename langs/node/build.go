@@ -439,7 +439,8 @@ func (b *builder) offlineEnv(more ...plan.Env) []plan.Env {
 	if b.tool.name == pnpm {
 		// Dependencies are those of the lock file: nothing is looked for anew.
 		env = append(env, plan.Env{Name: "npm_config_verify_deps_before_run", Value: "false"}, plan.Env{Name: "pnpm_config_verify_deps_before_run", Value: "false"},
-			plan.Env{Name: "npm_config_manage_package_manager_versions", Value: "false"}, plan.Env{Name: "pnpm_config_manage_package_manager_versions", Value: "false"})
+			plan.Env{Name: "npm_config_manage_package_manager_versions", Value: "false"}, plan.Env{Name: "pnpm_config_manage_package_manager_versions", Value: "false"},
+			plan.Env{Name: "pnpm_config_pm_on_fail", Value: "ignore"})
 	}
 	return app.AppendEnv(env, app.BuildEnv(b.spec))
 }
