@@ -144,7 +144,7 @@ func (s *Spec) checkSmoke(add func(Problem)) {
 	tcp := slices.ContainsFunc(s.Expose, func(p Port) bool { return strings.HasSuffix(string(p), "/tcp") })
 	// An entry of expose that could not be read has been reported; it may be
 	// the port.
-	unread := slices.Contains(s.Expose, "") || s.Has("expose") && s.Expose == nil || s.Build.Static != nil // which has a port of its own
+	unread := slices.Contains(s.Expose, "") || s.Has("expose") && s.Expose == nil || s.Build.Static != nil || s.Language == "python" // whose servers have a port of their own
 	if http && !has("port") && !tcp && !unread {
 		add(s.Problem("smoke.path", "smoke.path: there is no port to ask", "write the port: smoke.port, or expose"))
 	}
