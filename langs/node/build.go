@@ -350,14 +350,14 @@ func (b *builder) cacheMounts() []plan.Mount {
 }
 
 // private says whether the descriptor prepares for packages that not everybody
-// may have.
+// may have, or there are some of git, which may be such.
 func (b *builder) private() bool {
 	for _, s := range b.spec.Secrets {
-		if app.BareSecret(s, "npmrc") || slices.Contains(b.variables, s.Env) && s.Env != "" {
+		if app.BareSecret(s, "npmrc") || isNetrc(s) || slices.Contains(b.variables, s.Env) && s.Env != "" {
 			return true
 		}
 	}
-	return b.spec.SSH != ""
+	return b.spec.SSH != "" || slices.ContainsFunc(b.all, func(l *locked) bool { return l.git })
 }
 
 // registries are the variables by which package managers know their registry, all
@@ -394,6 +394,15 @@ func (b *builder) registryMounts() []plan.Mount {
 // that the project's settings name.
 func (b *builder) downloadMounts() []plan.Mount {
 	mounts := append(b.registryMounts(), b.secrets()...)
+	if slices.ContainsFunc(b.all, func(l *locked) bool { return l.git }) || slices.ContainsFunc(b.spec.Secrets, isNetrc) {
+		netrc := plan.Mount{Kind: plan.MountSecret, Target: "/root/.netrc", SecretID: "netrc", Optional: true}
+		for _, s := range b.spec.Secrets {
+			if isNetrc(s) {
+				netrc.Optional = s.Optional
+			}
+		}
+		mounts = append(mounts, netrc)
+	}
 	for _, name := range b.variables {
 		_, set := b.spec.Build.Env[name]
 		_, arg := b.spec.Args[name]
@@ -404,10 +413,12 @@ func (b *builder) downloadMounts() []plan.Mount {
 	return append(mounts, app.SSHMounts(b.spec)...)
 }
 
-// secrets are the descriptor's secrets but npmrc, which only downloads get.
+// secrets are the descriptor's secrets but npmrc and netrc, which only downloads get.
 func (b *builder) secrets() []plan.Mount {
-	return app.SecretMounts(b.spec, func(s spec.Secret) bool { return app.BareSecret(s, "npmrc") })
+	return app.SecretMounts(b.spec, func(s spec.Secret) bool { return app.BareSecret(s, "npmrc") || isNetrc(s) })
 }
+
+func isNetrc(s spec.Secret) bool { return app.BareSecret(s, "netrc") }
 
 // downloadNames are what the names of variables begin with that decide about an
 // installation. The others stay out of it: it would run again when they change.

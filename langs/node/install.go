@@ -332,6 +332,9 @@ func (b *builder) installHint(packages []*locked) string {
 	for _, name := range b.variables {
 		hint += fmt.Sprintf(", or --secret id=%s,env=%s", name, name)
 	}
+	if slices.ContainsFunc(packages, func(l *locked) bool { return l.git }) {
+		hint += "\na private git repository needs ssh: true and --ssh default, or secrets: [netrc] and --secret id=netrc,src=$HOME/.netrc"
+	}
 	if b.lock != nil {
 		hint += fmt.Sprintf("\nwhere %s is not that of package.json, `%s` writes it anew", b.lock.file, b.tool.lockCommand())
 	}
