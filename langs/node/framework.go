@@ -37,10 +37,13 @@ type framework struct {
 	standalone string
 	// bundled programs have their dependencies in them.
 	bundled bool
-	// assets are the folders of output that hold files for browsers.
-	assets []string
-	start  start
-	env    []plan.Env
+	// assets are the folders of output that hold files for browsers, modules those with
+	// the packages that the build copied.
+	assets, modules []string
+	// exclude are files of output that nothing reads, and that have times in them.
+	exclude []string
+	start   start
+	env     []plan.Env
 	// caches are folders that the build keeps things for the next one in.
 	caches []string
 	// identity is the variable that gets a name for the sources, "" for none: in its
@@ -240,7 +243,7 @@ func (p *project) nuxt() framework {
 		return f
 	}
 	f.output, f.bundled = []string{".output"}, true
-	f.assets = []string{".output/public"}
+	f.assets, f.modules, f.exclude = []string{".output/public"}, []string{".output/server/node_modules"}, []string{"nitro.json"}
 	f.start = start{file: ".output/server/index.mjs", source: "what Nuxt builds", built: true}
 	return f
 }

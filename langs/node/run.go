@@ -226,7 +226,7 @@ func (b *builder) collections() []exec.Collection {
 	// Node reads of it whether files are modules, and programs their version.
 	list = append(list, exec.Collection{From: path.Join(dir, "package.json"), To: out(path.Join(rel, "package.json")), Optional: true})
 	for _, name := range output {
-		exclude := slices.Clone(environments)
+		exclude := append(slices.Clone(environments), b.framework.exclude...)
 		if !b.runsTypes() {
 			exclude = append(exclude, withoutTypes...)
 		}
@@ -389,6 +389,14 @@ func (b *builder) layers() []plan.Layer {
 		}
 		add(plan.Layer{Name: "workspace", Changes: "often", What: listTitles(b.libs), Copies: []plan.Copy{c}})
 	}
+	modules := b.below(b.framework.modules)
+	if len(modules) > 0 && b.script != "" {
+		c := from
+		c.Include = modules
+		add(plan.Layer{Name: "dependencies", Changes: "sometimes", What: "what " + b.framework.name + " needs of node_modules", Copies: []plan.Copy{c}})
+	} else {
+		modules = nil
+	}
 	static := b.below(b.framework.assets)
 	if len(static) > 0 && b.script != "" {
 		c := from
@@ -420,7 +428,7 @@ func (b *builder) layers() []plan.Layer {
 			}
 		}
 	} else {
-		c.Exclude = append(withoutContent(members), withoutContent(static)...)
+		c.Exclude = slices.Concat(withoutContent(members), withoutContent(modules), withoutContent(static))
 	}
 	add(plan.Layer{Name: "application", Changes: "always", What: b.whatRuns(), Copies: []plan.Copy{c}})
 	return layers
