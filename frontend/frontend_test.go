@@ -49,6 +49,8 @@ type fake struct {
 	answers map[string]string
 	// without are capabilities that the server lacks.
 	without []apicaps.CapID
+	// emulated are platforms that the server runs programs of beside its own.
+	emulated []ocispecs.Platform
 
 	mu       sync.Mutex
 	solved   []*pb.Definition
@@ -61,7 +63,7 @@ func (f *fake) BuildOpts() gwclient.BuildOpts {
 		SessionID: "session",
 		LLBCaps:   pb.Caps.CapSet(slices.DeleteFunc(pb.Caps.All(), func(c *capspb.APICap) bool { return slices.Contains(f.without, apicaps.CapID(c.ID)) })),
 		Caps:      gwpb.Caps.CapSet(gwpb.Caps.All()),
-		Workers:   []gwclient.WorkerInfo{{Platforms: []ocispecs.Platform{{OS: "linux", Architecture: "amd64"}}}},
+		Workers:   []gwclient.WorkerInfo{{Platforms: append([]ocispecs.Platform{{OS: "linux", Architecture: "amd64"}}, f.emulated...)}},
 	}
 }
 
@@ -384,6 +386,36 @@ func TestPlatforms(t *testing.T) {
 		if _, err := build(t, f); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("platform %s: %v", p, err)
 		}
+	}
+}
+
+// An addon that compiles is compiled for another platform where the server runs that
+// one's programs, and else named.
+func TestEmulation(t *testing.T) {
+	f := &fake{files: sample(t, "node/compiled"), opts: map[string]string{"platform": "linux/arm64", "build-arg:BIRDHOUSE_NPM_REGISTRY": "https://npm.test"}}
+	f.files["birdhouse.yaml"] = &fstest.MapFile{Data: []byte("language: node\n")}
+	if _, err := build(t, f); err == nil || !strings.Contains(err.Error(), "cpu-features may compile native code") || !strings.Contains(err.Error(), "qemu") {
+		t.Errorf("without emulation: %v", err)
+	}
+	f.emulated = []ocispecs.Platform{{OS: "linux", Architecture: "arm64"}, {OS: "linux", Architecture: "riscv64"}}
+	if _, err := build(t, f); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, def := range f.solved {
+		for _, dt := range def.Def {
+			op := &pb.Op{}
+			if err := op.UnmarshalVT(dt); err != nil {
+				t.Fatal(err)
+			}
+			if name := def.Metadata[digest.FromBytes(dt).String()].Description["birdhouse.step"]; op.GetExec() != nil && op.Platform.GetArchitecture() == "arm64" {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	if names = slices.Compact(names); !slices.Equal(names, []string{"[prod] npm ci --omit=dev (emulated)"}) {
+		t.Errorf("for arm64 run %q", names)
 	}
 }
 
