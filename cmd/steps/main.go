@@ -45,7 +45,7 @@ const usage = `steps runs inside builds:
   steps layer SPEC OUT
   steps exec [--optional NAME]... [--ask NAME=COMMAND]... [--prepend NAME=PREFIX]... [--before JSON]... [--save SRC=DST]... [--mkdir DIR]... [--collect JSON]... [--remove DIR=GLOB]... [--normalize DIR]... [--repeat TEXT]... [--message TEXT] -- COMMAND [ARGS]
   steps check --root ROOT SPEC
-  steps libcheck --root ROOT FILE|DIR...
+  steps libcheck --root ROOT [--modules GLOB]... FILE|DIR...
   steps resolve SPEC OUT
   steps smoke SPEC
   steps truststore BUNDLE OUT
@@ -192,13 +192,18 @@ func runCheck(args []string, stdout, stderr io.Writer) error {
 func runLibcheck(args []string, stdout, stderr io.Writer) error {
 	flags := newFlags("libcheck")
 	root := flags.String("root", "", "")
+	var modules []string
+	flags.Func("modules", "", func(pattern string) error {
+		modules = append(modules, pattern)
+		return nil
+	})
 	if err := parse(flags, args); err != nil {
 		return err
 	}
 	if *root == "" || flags.NArg() == 0 {
 		return errUsage
 	}
-	missing, err := libcheck.Check(*root, flags.Args())
+	missing, err := libcheck.Modules(*root, flags.Args(), modules)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,8 @@ import (
 	"strings"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
+
+	"github.com/birdhouse-build/birdhouse/steps/internal/glob"
 )
 
 // Missing is something that a file needs and the image does not have.
@@ -72,17 +74,29 @@ func Packages(missing []Missing) []string {
 // system root and in the directories among paths, each taken as laid over
 // root. Files that are not ELF are passed over.
 func Check(root string, paths []string) ([]Missing, error) {
-	return run(root, paths, nil)
+	return run(root, paths, nil, nil)
+}
+
+// Modules is Check of those files alone that match patterns (see steps/internal/glob) by their
+// paths in the directories, as of modules that a program loads by itself. What they are linked
+// against may be any other file of the directories with its name, too: programs load
+// libraries before the modules that need them. Without patterns it is Check.
+func Modules(root string, paths, patterns []string) ([]Missing, error) {
+	set, err := glob.ParseAll(patterns)
+	if err != nil {
+		return nil, err
+	}
+	return run(root, paths, nil, set)
 }
 
 // Image is Check of a whole root file system. Libraries are also looked for in
 // dirs, absolute paths in it: those from which programs load libraries before
 // others that need them, as a JVM does with libjvm.so.
 func Image(root string, dirs []string) ([]Missing, error) {
-	return run(root, []string{root}, dirs)
+	return run(root, []string{root}, dirs, nil)
 }
 
-func run(root string, paths, dirs []string) ([]Missing, error) {
+func run(root string, paths, dirs []string, modules glob.Set) ([]Missing, error) {
 	if len(paths) == 0 {
 		return nil, errors.New("no files to check")
 	}
@@ -95,7 +109,7 @@ func run(root string, paths, dirs []string) ([]Missing, error) {
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("reading the root file system: %s is not a directory", root)
 	}
-	c := &checker{root: root, trees: []string{root}, dirs: dirs, objects: map[string]*object{}, found: map[Missing]bool{}}
+	c := &checker{root: root, trees: []string{root}, dirs: dirs, objects: map[string]*object{}, found: map[Missing]bool{}, loaded: map[string]bool{}}
 	var files []located
 	for _, p := range paths {
 		list, err := c.list(p)
@@ -103,6 +117,12 @@ func run(root string, paths, dirs []string) ([]Missing, error) {
 			return nil, fmt.Errorf("reading %s: %w", p, err)
 		}
 		files = append(files, list...)
+	}
+	if len(modules) > 0 {
+		for _, f := range files {
+			c.loaded[path.Base(f.path)] = true
+		}
+		files = slices.DeleteFunc(files, func(f located) bool { return !modules.Match(strings.TrimPrefix(f.path, "/")) })
 	}
 	for _, f := range files {
 		if err := c.check(f); err != nil {
@@ -130,6 +150,8 @@ type checker struct {
 	dirs    []string // searched last
 	objects map[string]*object
 	found   map[Missing]bool
+	// loaded are names of libraries that are there wherever they are looked for.
+	loaded map[string]bool
 }
 
 // list returns the regular files that p stands for, and adds p to the trees.
@@ -223,6 +245,9 @@ func (c *checker) check(file located) error {
 					next = at
 					break
 				}
+			}
+			if next == nil && c.loaded[name] {
+				continue
 			}
 			if next == nil {
 				c.miss(Missing{File: l.at.host(), Library: name, OtherMachine: other})

@@ -257,6 +257,28 @@ func TestCheck(t *testing.T) {
 }
 
 // Files may be given one by one, and lie in the image itself.
+func TestModules(t *testing.T) {
+	root := image(t, cc(nil))
+	library := func(needed ...string) binaryFile { return binaryFile{soname: "x", needed: needed} }
+	a := image(t, map[string]any{
+		"site/a/_a.so":           library("libc.so.6", "libpq.so.5"),
+		"site/torch/lib/libt.so": library("libcuda.so.1"),
+	})
+	b := image(t, map[string]any{"site/b/b.abi3.so": library("libt.so", "libz.so.1")})
+	missing, err := Modules(root, []string{a, b}, []string{"**/_*.so", "**/*.abi3.so"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What only a library is linked against that others load is not asked for, and what is
+	// there under another path counts.
+	if len(missing) != 1 || missing[0].Library != "libpq.so.5" || missing[0].File != filepath.Join(a, "site/a/_a.so") {
+		t.Errorf("missing are %v", missing)
+	}
+	if _, err := Modules(root, []string{a}, []string{"["}); err == nil {
+		t.Error("a pattern that is none was taken")
+	}
+}
+
 func TestPaths(t *testing.T) {
 	root := image(t, cc(map[string]any{
 		"app/bin/api":         binaryFile{interpreter: ld, needed: []string{"libodd.so.1"}, runpath: "$ORIGIN/../lib"},
