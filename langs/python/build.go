@@ -7,6 +7,7 @@ import (
 
 	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/langs/python/lock"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
 
@@ -38,9 +39,15 @@ const compilerVariant = "build-full"
 // builder makes the plan out of the decisions.
 type builder struct {
 	*project
-	runtime runtime
-	tool    tool
-	deps    dependencies
+	// versions are the catalog's.
+	versions []string
+	runtime  runtime
+	tool     tool
+	// lock is what a lock file says, nil without one.
+	lock *lock.Lock
+	deps dependencies
+	// pytest says that it is installed for tests.
+	pytest bool
 	// own are the project's packages that become wheels, after those that they need.
 	own   []*own
 	entry entry
@@ -77,6 +84,9 @@ func (b *builder) bytecode() bool { return b.spec.Build.Bytecode.Or(true) }
 
 func (b *builder) stages() []plan.Stage {
 	var stages []plan.Stage
+	for _, l := range b.deps.large {
+		stages = append(stages, b.installLarge(l))
+	}
 	if b.hasVenv() {
 		stages = append(stages, b.install(depsStage))
 	}
@@ -92,7 +102,7 @@ func (b *builder) stages() []plan.Stage {
 	if b.builds() {
 		stages = append(stages, b.build())
 	}
-	if b.hasVenv() {
+	if b.hasLibraries() {
 		stages = append(stages, b.libraries())
 	}
 	return stages
@@ -138,7 +148,16 @@ func (b *builder) environment(stage string) ([]plan.Mount, []plan.Env) {
 		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: venvDir, From: stage})
 		search = venvDir + "/bin:" + search
 	}
-	if len(b.own) > 0 && stage != "" {
+	for _, l := range b.deps.large {
+		if stage != depsStage {
+			break // what tests need has all in one environment
+		}
+		dir := path.Join("/opt", largeStage(l))
+		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: dir, From: largeStage(l)})
+		search = dir + "/bin:" + search
+		modules = append(modules, path.Join(dir, b.runtime.sitePackages()))
+	}
+	if len(b.own) > 0 {
 		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: packagesDir, From: packagesStage})
 		search = packagesDir + "/bin:" + search
 		modules = append(modules, path.Join(packagesDir, b.runtime.sitePackages()))
@@ -163,15 +182,41 @@ func (b *builder) secrets() []plan.Mount {
 	return app.SecretMounts(b.spec, downloadSecret)
 }
 
+// hasLibraries says whether the environment may have machine code in it.
+func (b *builder) hasLibraries() bool {
+	return b.installs() && !b.deps.pure || b.native() != ""
+}
+
+// modules are patterns of the modules in machine code that Python loads. What else an
+// environment has of it are libraries that these are linked against, or that are loaded
+// where there is a use for them.
+var modules = []string{"**/*.cpython-*.so", "**/*.abi3.so", "**/_*.so"}
+
 // libraries checks that the run image has what native modules are linked against.
 func (b *builder) libraries() plan.Stage {
 	asked := "language"
 	if b.spec.Has("packages") {
 		asked = "packages"
 	}
-	return app.Libraries(plan.Base{Image: "python", Version: b.runtime.version, Variant: "build"},
-		plan.Mount{Kind: plan.MountStage, Target: librariesDir, From: depsStage, Output: librariesOutput}, asked,
+	what := []plan.Mount{{Kind: plan.MountStage, Target: "/environment/deps", From: depsStage}}
+	for _, l := range b.deps.large {
+		what = append(what, plan.Mount{Kind: plan.MountStage, Target: "/environment/" + largeStage(l), From: largeStage(l)})
+	}
+	if len(b.own) > 0 {
+		what = append(what, plan.Mount{Kind: plan.MountStage, Target: "/environment/packages", From: packagesStage})
+	}
+	stage := app.Libraries(plan.Base{Image: "python", Version: b.runtime.version, Variant: "build"}, what[0], asked,
 		"native modules are linked against libraries that the run image does not have: packages: [NAME] adds the Debian package that has them")
+	step := &stage.Steps[0]
+	step.Args = step.Args[:len(step.Args)-1]
+	for _, pattern := range modules {
+		step.Args = append(step.Args, "--modules", pattern)
+	}
+	for _, m := range what {
+		step.Args = append(step.Args, m.Target)
+	}
+	step.Mounts = append(step.Mounts, what[1:]...)
+	return stage
 }
 
 // reservedEnv are variables that the plan decides, with the key to use instead.

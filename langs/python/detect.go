@@ -88,7 +88,9 @@ func detected(s *spec.Spec, files fs.FS, file string, lines []string) spec.Detec
 		ask(problems, "build: {tool: ", "# There are two files that say what to install: delete one, or remove the # of one line.")
 		return d
 	}
-	if b.readDependencies().HasErrors() || b.findOwn().HasErrors() {
+	b.lock, problems = p.readLock(b.tool)
+	b.runtime, b.versions = runtime{version: "3.13"}, []string{"3.13"}
+	if problems.HasErrors() || b.readDependencies().HasErrors() || b.findOwn().HasErrors() {
 		return d
 	}
 	if problems := b.chooseEntry(); problems.HasErrors() && !ask(problems, "entrypoint: ", "# What the image runs: remove the # of one line.") {

@@ -2,6 +2,7 @@ package python
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -149,8 +150,17 @@ func (b *builder) facts(image plan.Image) []plan.Fact {
 		f.Add("dependencies", "none", "nothing to install")
 	case b.tool.name == unlocked:
 		f.Add("dependencies", b.tool.file, "not locked: the newest versions that fit")
+	case b.deps.count > 0:
+		f.Add("dependencies", app.Count(b.deps.count, "package"), b.tool.source)
 	default:
-		f.Add("dependencies", b.tool.file, "installed again when what it says changes")
+		f.Add("dependencies", strings.Join(slices.Sorted(maps.Keys(b.deps.direct)), " "), b.tool.source)
+	}
+	if len(b.deps.large) > 0 {
+		var names []string
+		for _, l := range b.deps.large {
+			names = append(names, l.name)
+		}
+		f.Add("large", strings.Join(names, " "), "layers of their own")
 	}
 	if len(s.Build.Groups) > 0 {
 		f.Add("groups", strings.Join(s.Build.Groups, " "), s.Where("build.groups"))

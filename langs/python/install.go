@@ -14,13 +14,6 @@ import (
 	"github.com/birdhouse-build/birdhouse/steps/exec"
 )
 
-// The second output of the installation: native modules, and the libraries that came
-// with them.
-const (
-	librariesOutput = "libraries"
-	librariesDir    = "/libraries"
-)
-
 // targetPlatform is the variable that names the image's platform in uv's words.
 const targetPlatform = "BIRDHOUSE_PLATFORM"
 
@@ -49,9 +42,6 @@ func (b *builder) uvEnv() []plan.Env {
 	}
 }
 
-// command is a command of the steps program's exec.
-func command(args ...string) string { return compactJSON(exec.Command{Args: args}) }
-
 // makeVenv makes an environment.
 func (b *builder) makeVenv(dir string) []string {
 	return []string{"uv", "venv", "--quiet", "--no-project", "--python", b.runtime.interpreter(), dir}
@@ -62,73 +52,112 @@ var venvLeftovers = []string{
 	"bin/activate*", "bin/deactivate*", "bin/pydoc.bat", ".lock", ".gitignore", "CACHEDIR.TAG",
 }
 
+// interpreterFiles are patterns of what an environment has beside its packages, which the
+// one that holds the dependencies has already.
+var interpreterFiles = []string{"bin/python*", "pyvenv.cfg", "lib64"}
+
 // install is the stage that installs dependencies: those that the image has, or those
 // of the tests as well.
 func (b *builder) install(stage string) plan.Stage {
 	tests := stage == testDepsStage
+	if !b.installs() && !tests {
+		return plan.Stage{
+			Name: stage, Base: plan.Base{Image: "python", Version: b.runtime.version, Variant: "build"},
+			Steps: []plan.Step{{
+				Name: "uv venv", Args: execArgs(nil, venvLeftovers, b.makeVenv(venvDir)), Env: b.uvEnv(), Dir: "/",
+				Mounts: []plan.Mount{{Kind: plan.MountOutput, Target: venvDir}},
+			}},
+		}
+	}
+	var before [][]string
+	var name string
+	var args []string
+	var files plan.Mount
+	env := b.uvEnv()
+	switch {
+	case b.tool.name == uvTool:
+		name, args = b.syncCommand(tests)
+		env = append(env, plan.Env{Name: "UV_PROJECT_ENVIRONMENT", Value: venvDir})
+		files = b.uvManifests()
+	case b.resolvesSource():
+		before = [][]string{b.makeVenv(venvDir), b.resolveCommand()}
+		name, args = b.pipCommand(tests)
+		files = b.sources()
+	default:
+		before = [][]string{b.makeVenv(venvDir)}
+		name, args = b.pipCommand(tests)
+		files = b.requirementFiles(tests)
+	}
+	if tests {
+		name += " (for tests)"
+	}
+	return b.download(stage, name, env, before, args, files, b.deps.pure || tests, nil)
+}
+
+// download is a stage that installs packages into an environment.
+func (b *builder) download(stage, name string, env []plan.Env, before [][]string, args []string, files plan.Mount, pure bool, remove []string) plan.Stage {
+	out := plan.Stage{Name: stage, Base: plan.Base{Image: "python", Version: b.runtime.version, Variant: "build"}}
 	step := plan.Step{
-		Env: b.downloadEnv(b.uvEnv()), Dir: sourceDir, Network: true,
-		Mounts: []plan.Mount{
+		Name: name, Env: b.downloadEnv(env), Dir: at(b.root), Network: true,
+		Mounts: append([]plan.Mount{
 			{Kind: plan.MountOutput, Target: venvDir},
 			{Kind: plan.MountCache, Target: uvCache, CacheID: b.cacheID()},
-		},
+			files,
+		}, b.downloadMounts()...),
 		Hint: b.installHint(),
 	}
-	out := plan.Stage{Name: stage, Base: plan.Base{Image: "python", Version: b.runtime.version, Variant: "build"}, PerPlatform: true}
-	if !tests && b.installs() {
-		step.Mounts = append(step.Mounts, plan.Mount{Kind: plan.MountOutput, Target: librariesDir, Output: librariesOutput})
+	if stage != testDepsStage && b.bytecode() {
+		args = append(args, "--compile-bytecode")
 	}
-	var args, before []string
 	switch {
-	case !b.installs() && !tests:
-		step.Name, args = "uv venv", b.makeVenv(venvDir)
-	case b.tool.name == uvTool:
-		step.Name, args = b.syncCommand(tests)
-		step.Env = append(step.Env, plan.Env{Name: "UV_PROJECT_ENVIRONMENT", Value: venvDir})
-		step.Mounts = append(step.Mounts, b.uvManifests())
-	default:
-		before = b.makeVenv(venvDir)
-		step.Name, args = b.pipCommand(tests)
-		step.Mounts = append(step.Mounts, b.requirementFiles(tests))
-	}
-	if b.installs() || tests {
-		if b.bytecode() && !tests {
-			args = append(args, "--compile-bytecode")
+	case len(b.spec.Build.SDist) > 0 && remove == nil:
+		out.Base, out.PerPlatform = b.compilerBase(), true
+		out.Native = fmt.Sprintf("%s is compiled from its source", strings.Join(b.spec.Build.SDist, ", "))
+		if stage == testDepsStage {
+			out.PerPlatform, out.Native = false, ""
 		}
-		if len(b.spec.Build.SDist) > 0 {
-			out.Base = b.compilerBase()
-			out.Native = fmt.Sprintf("%s is compiled from its source", strings.Join(b.spec.Build.SDist, ", "))
-		} else {
-			step.PlatformEnv = map[string][]plan.Env{
-				"amd64": {{Name: targetPlatform, Value: "x86_64-" + b.runtime.glibc()}},
-				"arm64": {{Name: targetPlatform, Value: "aarch64-" + b.runtime.glibc()}},
-			}
-			args = append(args, "--python-platform=${"+targetPlatform+"}")
-			if b.deps.git {
-				out.Base.With = []string{"git"}
-			}
+	case !pure:
+		out.PerPlatform = true
+		step.PlatformEnv = map[string][]plan.Env{
+			"amd64": {{Name: targetPlatform, Value: "x86_64-" + b.runtime.glibc()}},
+			"arm64": {{Name: targetPlatform, Value: "aarch64-" + b.runtime.glibc()}},
 		}
-		step.Mounts = append(step.Mounts, b.downloadMounts()...)
+		args = append(args, "--python-platform=${"+targetPlatform+"}")
 	}
-	wrapped := []string{plan.StepsProgram, "exec"}
-	if before != nil {
-		wrapped = append(wrapped, "--before", command(before...))
+	if b.deps.git && out.Base.Variant != compilerVariant {
+		out.Base.With = []string{"git"}
 	}
-	if !tests && b.installs() {
-		wrapped = append(wrapped, "--collect", compactJSON(exec.Collection{
-			From: venvDir, To: librariesDir, Root: venvDir, Include: []string{"lib/**/*.so", "lib/**/*.so.*", "bin/*"},
-			Exclude: []string{"bin/python*", "lib64"},
-		}))
-	}
-	for _, pattern := range venvLeftovers {
-		wrapped = append(wrapped, "--remove", venvDir+"="+pattern)
-	}
-	for _, name := range b.optionalVariables(step.Mounts) {
-		wrapped = append(wrapped, "--optional", name)
-	}
-	step.Args = append(append(wrapped, "--"), args...)
+	step.Args = execArgs(before, append(slices.Clone(venvLeftovers), remove...), args, b.optionalVariables(step.Mounts)...)
 	out.Steps = []plan.Step{step}
 	return out
+}
+
+// execArgs has the steps program run commands, the last of which makes an environment or
+// installs into it, and remove what it leaves there. Optional are variables that
+// must not be seen empty.
+func execArgs(before [][]string, remove, args []string, optional ...string) []string {
+	all := []string{plan.StepsProgram, "exec"}
+	for _, c := range before {
+		all = append(all, "--before", compactJSON(exec.Command{Args: c}))
+	}
+	for _, pattern := range remove {
+		all = append(all, "--remove", venvDir+"="+pattern)
+	}
+	for _, name := range optional {
+		all = append(all, "--optional", name)
+	}
+	return append(append(all, "--"), args...)
+}
+
+// largeStage is the name of the stage that installs a large package.
+func largeStage(l large) string { return "deps-" + l.name }
+
+// installLarge is the stage that installs a large package by itself: it is installed again
+// when its own version changes, and not when another's does.
+func (b *builder) installLarge(l large) plan.Stage {
+	args := b.pipArgs([]string{"--no-deps", "--require-hashes"})
+	files := plan.Mount{Kind: plan.MountFiles, Target: at(b.root), Files: []plan.File{{Path: requirementsFile, Mode: 0o644, Content: l.text}}}
+	return b.download(largeStage(l), "uv pip install "+l.name, b.uvEnv(), [][]string{b.makeVenv(venvDir)}, args, files, l.pure, interpreterFiles)
 }
 
 // syncCommand is what installs by uv's lock file, all but what the project itself
@@ -141,14 +170,15 @@ func (b *builder) syncCommand(tests bool) (name string, args []string) {
 	} else {
 		args = append(args, "--no-default-groups")
 		name += " --no-default-groups"
+		for _, g := range b.spec.Build.Groups {
+			args = append(args, "--group", g)
+		}
+		for _, l := range b.deps.large {
+			args = append(args, "--no-install-package", l.name)
+		}
 	}
 	if b.app != b.top {
 		args = append(args, "--package", b.app.name)
-	}
-	for _, g := range b.spec.Build.Groups {
-		if !tests {
-			args = append(args, "--group", g)
-		}
 	}
 	for _, e := range b.spec.Build.Extras {
 		args = append(args, "--extra", e)
@@ -160,26 +190,57 @@ func (b *builder) syncCommand(tests bool) (name string, args []string) {
 	return name, args
 }
 
+// pipArgs is uv's installation of requirements with further flags.
+func (b *builder) pipArgs(flags []string) []string {
+	args := append([]string{"uv", "pip", "install", "--python", venvDir + "/bin/python", "--only-binary", ":all:"}, flags...)
+	if b.lock != nil {
+		for _, index := range b.deps.indexes {
+			args = append(args, "--index", index)
+		}
+		if len(b.deps.indexes) > 0 {
+			// Every package is known by its hash, so any index that has it is right.
+			args = append(args, "--index-strategy", "unsafe-best-match")
+		}
+	}
+	return append(args, "--requirements", requirementsFile)
+}
+
 // pipCommand is what installs by requirements.
 func (b *builder) pipCommand(tests bool) (name string, args []string) {
-	args = []string{"uv", "pip", "install", "--python", venvDir + "/bin/python", "--only-binary", ":all:"}
+	var flags []string
 	for _, n := range b.spec.Build.SDist {
-		args = append(args, "--no-binary", n)
+		flags = append(flags, "--no-binary", n)
 	}
 	if b.deps.hashes && !tests {
-		args = append(args, "--require-hashes")
+		flags = append(flags, "--require-hashes")
 	}
 	if b.deps.complete {
-		args = append(args, "--no-deps")
+		flags = append(flags, "--no-deps")
 	}
-	args = append(args, "--requirements", requirementsFile)
 	if b.deps.constraints != "" {
-		args = append(args, "--constraints", constraintsFile)
+		flags = append(flags, "--constraints", constraintsFile)
+	}
+	args = b.pipArgs(flags)
+	if b.resolvesSource() {
+		args[len(args)-1] = resolvedFile
 	}
 	return "uv pip install --requirements " + path.Base(b.tool.file), args
 }
 
-// The files that the planner writes for uv, in sourceDir.
+// resolvedFile is where the requirements of a project are written that only its own
+// build system knows.
+const resolvedFile = "/tmp/requirements.txt"
+
+// resolveCommand asks the project's build system what it depends on.
+func (b *builder) resolveCommand() []string {
+	args := []string{"uv", "pip", "compile", "--quiet", "--python", b.runtime.interpreter(), "--output-file", resolvedFile}
+	for _, e := range b.spec.Build.Extras {
+		args = append(args, "--extra", e)
+	}
+	return append(args, at(b.tool.file))
+}
+
+// The files that the planner writes for uv, in the folder of the lock file.
 const (
 	requirementsFile = "requirements.txt"
 	constraintsFile  = "constraints.txt"
@@ -190,11 +251,21 @@ const (
 func (b *builder) requirementFiles(tests bool) plan.Mount {
 	text := b.deps.text
 	if tests {
-		text += b.deps.testText
+		text = b.deps.testText
 	}
-	mount := plan.Mount{Kind: plan.MountFiles, Target: sourceDir, Files: []plan.File{{Path: requirementsFile, Mode: 0o644, Content: text}}}
+	mount := plan.Mount{Kind: plan.MountFiles, Target: at(b.root), Files: []plan.File{{Path: requirementsFile, Mode: 0o644, Content: text}}}
 	if b.deps.constraints != "" {
 		mount.Files = append(mount.Files, plan.File{Path: constraintsFile, Mode: 0o644, Content: b.deps.constraints})
+	}
+	if len(b.deps.files) > 0 {
+		// Archives of the project, by their paths in the context.
+		mount.Target = sourceDir
+		for i := range mount.Files {
+			mount.Files[i].Path = path.Join(b.root, mount.Files[i].Path)
+		}
+		for _, name := range b.deps.files {
+			mount.Include = append(mount.Include, app.EscapePattern(name))
+		}
 	}
 	return mount
 }
@@ -211,7 +282,7 @@ func (b *builder) uvManifests() plan.Mount {
 		include = append(include, app.EscapePattern(name))
 	}
 	sort.Strings(include)
-	return plan.Mount{Kind: plan.MountFiles, Target: sourceDir, Include: include, Exclude: slices.Clone(neverRead), Path: b.root, Writable: true}
+	return plan.Mount{Kind: plan.MountFiles, Target: sourceDir, Include: include, Exclude: slices.Clone(neverRead)}
 }
 
 // cacheID names the cache of downloads. That of private packages is kept apart: who

@@ -10,6 +10,7 @@ import (
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/langs/python/requirement"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
+	"github.com/birdhouse-build/birdhouse/steps/exec"
 )
 
 // own is a package of the project itself, which the image gets as a wheel.
@@ -177,7 +178,7 @@ func (b *builder) backends() plan.Stage {
 	for _, text := range requires {
 		dir := path.Join(backendDir, names[text])
 		step := plan.Step{
-			Name: "install " + strings.Join(strings.Fields(strings.ReplaceAll(text, "\n", ", ")), " "),
+			Name: "install " + strings.ReplaceAll(strings.TrimSpace(text), "\n", ", "),
 			Env:  b.downloadEnv(b.uvEnv()), Dir: sourceDir, Network: true,
 			Mounts: append([]plan.Mount{
 				{Kind: plan.MountOutput, Target: dir, Output: names[text]},
@@ -186,12 +187,11 @@ func (b *builder) backends() plan.Stage {
 			}, b.downloadMounts()...),
 			Hint: "this is what [build-system] of pyproject.toml requires; " + b.installHint(),
 		}
-		step.Name = strings.TrimSuffix(step.Name, ",")
-		args := []string{plan.StepsProgram, "exec", "--before", command(b.makeVenv(dir)...)}
+		step.Args = []string{plan.StepsProgram, "exec", "--before", compactJSON(exec.Command{Args: b.makeVenv(dir)})}
 		for _, name := range b.optionalVariables(step.Mounts) {
-			args = append(args, "--optional", name)
+			step.Args = append(step.Args, "--optional", name)
 		}
-		step.Args = append(args, "--", "uv", "pip", "install", "--python", dir+"/bin/python", "--only-binary", ":all:", "--requirements", requirementsFile)
+		step.Args = append(step.Args, "--", "uv", "pip", "install", "--python", dir+"/bin/python", "--only-binary", ":all:", "--requirements", requirementsFile)
 		out.Steps = append(out.Steps, step)
 	}
 	return out
@@ -232,17 +232,13 @@ func (b *builder) packages() plan.Stage {
 			Hint:  "a wheel is built without network, with the files that .dockerignore does not exclude and what [build-system] requires; build: {install: false} runs the project's files where they are",
 		})
 	}
-	args := []string{plan.StepsProgram, "exec", "--before", command(b.makeVenv(venvDir)...)}
-	for _, pattern := range append([]string{"bin/python*", "pyvenv.cfg", "lib64"}, venvLeftovers...) {
-		args = append(args, "--remove", venvDir+"="+pattern)
-	}
 	shell := fmt.Sprintf("exec uv pip install --python %s/bin/python --offline --no-deps --no-index", venvDir)
 	if b.bytecode() {
 		shell += " --compile-bytecode"
 	}
 	out.Steps = append(out.Steps, plan.Step{
 		Name: "install " + listOwn(b.own),
-		Args: append(args, "--", "/bin/sh", "-c", shell+" "+wheelsDir+"/*.whl"),
+		Args: execArgs([][]string{b.makeVenv(venvDir)}, append(slices.Clone(venvLeftovers), interpreterFiles...), []string{"/bin/sh", "-c", shell + " " + wheelsDir + "/*.whl"}),
 		Env:  b.uvEnv(), Dir: "/",
 		Mounts: []plan.Mount{
 			{Kind: plan.MountOutput, Target: wheelsDir, Output: "wheels"},

@@ -47,11 +47,15 @@ func (Language) Plan(s *spec.Spec, files fs.FS, versions []string) (*plan.Plan, 
 	if p == nil {
 		return nil, problems
 	}
-	b := &builder{project: p}
+	b := &builder{project: p, versions: versions}
 	var found spec.Problems
-	b.runtime, found = p.chooseVersion(versions)
-	problems = append(problems, found...)
 	b.tool, found = p.chooseTool()
+	problems = append(problems, found...)
+	if !found.HasErrors() {
+		b.lock, found = p.readLock(b.tool)
+		problems = append(problems, found...)
+	}
+	b.runtime, found = b.chooseVersion()
 	problems = append(problems, found...)
 	if problems.HasErrors() {
 		return nil, problems

@@ -93,7 +93,7 @@ func itoa(n int) string { return string(rune('0' + n%10)) }
 
 // testRunner is what runs the project's tests, "" when there are none.
 func (b *builder) testRunner() string {
-	if b.deps.has("pytest") || b.namesPytest() {
+	if b.pytest || b.deps.has("pytest") || b.namesPytest() {
 		return "pytest"
 	}
 	for _, name := range []string{"tests", "test"} {
@@ -152,7 +152,7 @@ func (b *builder) checkTest() spec.Problems {
 
 // testInstalls says whether tests need more than the image has.
 func (b *builder) testInstalls() bool {
-	return b.tool.name == uvTool || b.deps.testText != ""
+	return b.deps.testText != ""
 }
 
 // test runs the project's tests before the image is made.
@@ -187,10 +187,18 @@ func (b *builder) test() plan.Stage {
 func (b *builder) layers() []plan.Layer {
 	var layers []plan.Layer
 	add := func(l plan.Layer) { layers = append(layers, l) }
+	for _, l := range b.deps.large {
+		add(plan.Layer{
+			Name: l.name, Changes: "rarely", What: l.name + ", which is large",
+			Copies: []plan.Copy{{Stage: largeStage(l), Source: "/", Target: venvDir}},
+		})
+	}
 	if b.hasVenv() {
 		what := "the environment"
-		if b.installs() {
-			what = b.deps.source
+		if b.deps.count > 0 {
+			what = app.Count(b.deps.count-len(b.deps.large), "package")
+		} else if b.installs() {
+			what = "what " + path.Base(b.tool.file) + " asks for"
 		}
 		add(plan.Layer{
 			Name: "dependencies", Changes: "sometimes", What: what,

@@ -67,16 +67,17 @@ var plainVersion = regexp.MustCompile(`^(?:c?python)?[-@]?([0-9]+)(?:\.([0-9]+|\
 
 // chooseVersion decides the version: what the descriptor says, the files of version
 // managers, Pipfile, else the newest that requires-python allows.
-func (p *project) chooseVersion(versions []string) (runtime, spec.Problems) {
+func (b *builder) chooseVersion() (runtime, spec.Problems) {
+	versions := b.versions
 	if len(versions) == 0 {
-		return runtime{}, spec.Problems{p.spec.Problem("version", "the catalog has no Python", "")}
+		return runtime{}, spec.Problems{b.spec.Problem("version", "the catalog has no Python", "")}
 	}
-	ask, problems := p.askedVersion()
+	ask, problems := b.askedVersion()
 	if problems.HasErrors() {
 		return runtime{}, problems
 	}
 	there := "there are " + strings.Join(versions, ", ")
-	bounds := p.bounds()
+	bounds := b.bounds()
 	if ask != nil {
 		version, bad := resolve(ask, versions, there)
 		if bad != nil {
@@ -190,12 +191,18 @@ type bound struct {
 	problem           func(message, hint string) spec.Problem
 }
 
-// bounds are the conditions of the program and of its workspace; load has reported
-// those that cannot be read.
-func (p *project) bounds() []bound {
-	all := slices.Clone(p.app.bounds())
-	if p.top != p.app {
-		all = append(all, p.top.bounds()...)
+// bounds are the conditions of the program, of its workspace, and of the lock file.
+func (b *builder) bounds() []bound {
+	all := slices.Clone(b.app.bounds())
+	if b.top != b.app {
+		all = append(all, b.top.bounds()...)
+	}
+	if b.lock != nil && !b.lock.RequiresPython.IsZero() {
+		all = append(all, bound{
+			specifier: b.lock.RequiresPython, key: "requires-python", text: b.lock.RequiresPython.String(),
+			source:  fmt.Sprintf("%s:%d", b.tool.file, b.lock.PythonLine),
+			problem: func(message, hint string) spec.Problem { return b.lockProblem(b.lock.PythonLine, message, hint) },
+		})
 	}
 	return all
 }
