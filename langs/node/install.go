@@ -110,7 +110,7 @@ func (b *builder) running(packages []*locked) []string {
 	for _, lk := range packages {
 		_, known := addons[lk.name]
 		script := lk.script != nil && *lk.script || lk.script == nil && known || b.lock.needsOne(lk, gypOnly)
-		if !script || harmlessScripts[lk.name] || b.refused(lk) {
+		if !script || b.lock.harmless(lk) || b.refused(lk) {
 			continue
 		}
 		names = append(names, lk.name)

@@ -38,11 +38,17 @@ var harmlessScripts = map[string]bool{
 	"@parcel/watcher": true, "nodemon": true, "styled-components": true, "unrs-resolver": true, "vue-demi": false, "lmdb": true, "@swc/core": true,
 }
 
+// harmless says whether a package's install script does nothing that matters.
+func (l *lock) harmless(lk *locked) bool {
+	// From 0.33 on its machine code comes in packages of their own, one for each platform.
+	return harmlessScripts[lk.name] || lk.name == "sharp" && l.needsOne(lk, []string{"@img/sharp-linux-x64", "@img/sharp-linux-arm64"})
+}
+
 // addonsOf are the packages that may compile C or C++ when they are installed.
 func addonsOf(l *lock, packages []*locked) []*locked {
 	var found []*locked
 	for _, lk := range packages {
-		if harmlessScripts[lk.name] {
+		if l.harmless(lk) {
 			continue
 		}
 		_, known := addons[lk.name]
