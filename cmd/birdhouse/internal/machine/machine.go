@@ -1,6 +1,6 @@
 // Package machine reads what this machine is set to and a build may use without
 // the image or a cache key depending on it: certificates, proxies, Go's module
-// settings, the project's revision in git.
+// settings, where npm and pip get packages from, the project's revision in git.
 package machine
 
 import (
@@ -12,13 +12,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/session/secrets"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 )
 
-// The ids of the files that Secrets holds; the others are the names of GoNames.
+// The ids of the files that Secrets holds; the others are the names of GoNames and PythonNames, and
+// variables with the credentials of an index.
 const (
 	// CA is the bundle of CA certificates that this machine trusts.
 	CA = "ca"
@@ -57,6 +59,13 @@ func (store) GetSecret(_ context.Context, id string) ([]byte, error) {
 		return first(caBundle())
 	case Netrc:
 		return first(netrc())
+	case PipConfig:
+		files := pipFiles()
+		slices.Reverse(files)
+		return first(files)
+	}
+	if v, ok := pythonSetting(id); ok {
+		return []byte(v), nil
 	}
 	if id == NpmRegistry {
 		if v, ok := npmRegistry(); ok {
