@@ -44,6 +44,9 @@ var nodeSamples = []nodeSample{
 	{name: "yarn1-workspaces", want: "waited 1000", files: workspaceFiles},
 	{name: "berry-workspaces", want: "waited 1000", files: workspaceFiles, modules: []string{"@acme/api", "@acme/lib", "has-flag", "ms"}},
 	{name: "bundle", want: "hello from a bundle", files: []string{"pages/hello.txt", "server.cjs", "server.cjs.map"}, modules: []string{}, says: []string{"one file with its dependencies"}},
+	{name: "nest", want: "Hello World!", says: []string{"[build] npm run build"}, files: []string{
+		"dist/app.controller.js", "dist/app.controller.js.map", "dist/app.module.js", "dist/app.module.js.map", "dist/app.service.js", "dist/app.service.js.map", "dist/main.js", "dist/main.js.map", "package.json",
+	}},
 	{name: "berry-pnp", want: "waited 1000"},
 }
 
