@@ -392,10 +392,21 @@ func (c clause) contains(v Version) bool {
 	case "~=":
 		return v.comparePublic(w) >= 0 && hasPrefix(v, w, len(w.release)-1)
 	case "<":
-		return v.Compare(w) < 0 && (w.Prerelease() || !v.Prerelease() || v.compareBase(w) != 0)
+		return v.Compare(w) < 0 && (w.Prerelease() || !isPrereleaseOf(v, w))
 	default: // ">"
-		return v.Compare(w) > 0 && (v.compareBase(w) != 0 || v.local == nil && (w.post > 0 || v.post == 0))
+		return v.comparePublic(w) > 0 && !isPostOf(v, w)
 	}
+}
+
+// isPrereleaseOf says whether v is a version for tests of w, which is none itself: 1.0rc1 of
+// 1.0, and 1.0.post1.dev2 of 1.0.post1.
+func isPrereleaseOf(v, w Version) bool {
+	return v.Prerelease() && v.compareBase(w) == 0 && v.post == w.post && (w.post == 0 || v.pre == "")
+}
+
+// isPostOf says whether v is w with corrections of its text: 1.0.post1 of 1.0.
+func isPostOf(v, w Version) bool {
+	return v.post > 0 && w.post == 0 && w.dev == 0 && v.compareBase(w) == 0 && v.pre == w.pre && v.preNumber == w.preNumber
 }
 
 func (c clause) equal(v Version) bool {
