@@ -168,7 +168,7 @@ func (f *Facts) Image(image plan.Image, entrypoint string) {
 	}
 	f.Add("user", image.User, f.Given("user", "the default, not root"))
 	if len(image.Expose) > 0 {
-		f.Add("expose", strings.Join(image.Expose, " "), f.spec.Where("expose"))
+		f.Add("expose", strings.Join(image.Expose, " "), f.Given("expose", "the server's own port"))
 	}
 }
 

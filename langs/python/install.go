@@ -127,7 +127,10 @@ func (b *builder) download(stage, name string, env []plan.Env, before [][]string
 	if b.deps.git && out.Base.Variant != compilerVariant {
 		out.Base.With = []string{"git"}
 	}
-	step.Args = execArgs(before, append(slices.Clone(venvLeftovers), remove...), args, b.optionalVariables(step.Mounts)...)
+	for i := range before {
+		before[i] = b.withPipConfig(before[i])
+	}
+	step.Args = execArgs(before, append(slices.Clone(venvLeftovers), remove...), b.withPipConfig(args), b.optionalVariables(step.Mounts)...)
 	out.Steps = []plan.Step{step}
 	return out
 }
@@ -337,6 +340,8 @@ func (b *builder) downloadMounts() []plan.Mount {
 		switch {
 		case app.BareSecret(s, netrcSecret):
 			netrc.Optional = s.Optional
+		case app.BareSecret(s, pipSecret):
+			mounts = append(mounts, plan.Mount{Kind: plan.MountSecret, Target: pipConfig, SecretID: pipSecret, Optional: s.Optional})
 		case downloadSecret(s):
 			variables[s.ID] = s.Optional
 		}
@@ -384,6 +389,31 @@ func (b *builder) indexCredentials() []string {
 	}
 	sort.Strings(names)
 	return slices.Compact(names)
+}
+
+// pipConfig is where pip looks for its configuration.
+const pipConfig = "/root/.config/pip/pip.conf"
+
+// readPipConfig sets uv's variables to what pip's configuration says, and runs a command: uv
+// does not read that file.
+const readPipConfig = `import configparser, os, sys
+config = configparser.ConfigParser(interpolation=None)
+config.read("` + pipConfig + `")
+for variable, key in ("UV_DEFAULT_INDEX", "index-url"), ("UV_INDEX", "extra-index-url"), ("UV_INSECURE_HOST", "trusted-host"):
+    for section in "install", "global":
+        for name, value in config.items(section) if config.has_section(section) else ():
+            if name.replace("_", "-") == key and not os.environ.get(variable):
+                os.environ[variable] = " ".join(value.split())
+os.execvp(sys.argv[1], sys.argv[1:])
+`
+
+// withPipConfig has a command know the indexes of pip's configuration, where the descriptor
+// has the secret.
+func (b *builder) withPipConfig(args []string) []string {
+	if !slices.ContainsFunc(b.spec.Secrets, func(s spec.Secret) bool { return app.BareSecret(s, pipSecret) }) {
+		return args
+	}
+	return append([]string{b.runtime.interpreter(), "-c", readPipConfig}, args...)
 }
 
 // optionalVariables are those that uv must not see empty, as those of secrets are that

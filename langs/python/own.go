@@ -191,7 +191,7 @@ func (b *builder) backends() plan.Stage {
 		for _, name := range b.optionalVariables(step.Mounts) {
 			step.Args = append(step.Args, "--optional", name)
 		}
-		step.Args = append(step.Args, "--", "uv", "pip", "install", "--python", dir+"/bin/python", "--only-binary", ":all:", "--requirements", requirementsFile)
+		step.Args = append(append(step.Args, "--"), b.withPipConfig([]string{"uv", "pip", "install", "--python", dir + "/bin/python", "--only-binary", ":all:", "--requirements", requirementsFile})...)
 		out.Steps = append(out.Steps, step)
 	}
 	return out

@@ -1,6 +1,7 @@
 package python
 
 import (
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -62,7 +63,7 @@ func (b *builder) build() plan.Stage {
 		step := plan.Step{
 			Name: runName(command), Args: command, Env: b.offlineEnv(slices.Clone(env)), Dir: at(b.app.dir),
 			Mounts: slices.Concat([]plan.Mount{source}, mounts, b.secrets()),
-			Asked:  "build.run[" + itoa(i) + "]",
+			Asked:  fmt.Sprintf("build.run[%d]", i),
 			Hint:   "commands of build.run run without network (build: {network: true} gives it), with the dependencies of the image and the files that .dockerignore does not exclude",
 		}
 		if b.spec.Build.Network {
@@ -88,8 +89,6 @@ func (b *builder) build() plan.Stage {
 	}
 	return out
 }
-
-func itoa(n int) string { return string(rune('0' + n%10)) }
 
 // testRunner is what runs the project's tests, "" when there are none.
 func (b *builder) testRunner() string {
