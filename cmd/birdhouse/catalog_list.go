@@ -168,7 +168,8 @@ func (l *catalogList) markdown(out io.Writer) error {
 	var b strings.Builder
 	b.WriteString("# Sizes of the base images\n\n<!-- written by `make generate` from what `make sizes` has measured -->\n\n")
 	fmt.Fprintf(&b, "What the compressed layers take, in MB (1,000,000 bytes), with the packages of %s. Images share their lower layers, so that\n"+
-		"a second one that lies on the same base is smaller to fetch than it stands here.\n\n", l.Measured.Format(time.DateOnly))
+		"a second one that lies on the same base is smaller to fetch than it stands here. Both are compressed at BuildKit's default level, as\n"+
+		"`birdhouse catalog publish` and every build do it. An image without a number was not measured.\n\n", l.Measured.Format(time.DateOnly))
 	b.WriteString("| image | amd64 gzip | amd64 zstd | arm64 gzip | arm64 zstd |\n|---|---:|---:|---:|---:|\n")
 	for _, img := range l.Images {
 		if len(img.Sizes) == 0 {

@@ -436,6 +436,39 @@ func TestPublish(t *testing.T) {
 	})
 }
 
+// Images that one builder has published, compressed with zstd, are the same on another:
+// here in the command's own process, and on a daemon that knows nothing of it.
+func TestPublishOnDaemon(t *testing.T) {
+	prefix := harness.Registry(t) + "/bases"
+	publishing(t, 0, "publish", prefix, "static:13", "--compression", "zstd", "--no-frontend")
+	idx := indexAt(t, prefix+"/static:13")
+	platforms, _ := manifests(t, idx)
+	for p, d := range platforms {
+		img, err := idx.Image(d.Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := img.Manifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range m.Layers {
+			if !strings.HasSuffix(string(l.MediaType), "+zstd") {
+				t.Errorf("%s: a layer is %s", p, l.MediaType)
+			}
+		}
+	}
+	same, _ := publishing(t, 0, "verify", prefix, "static:13", "--addr", harness.SharedBuildkitd(t).Address)
+	if got := same.statuses()["static:13"]; got != "same" {
+		t.Errorf("on a daemon the image is %s: %v", got, same.image(t, "static:13").Why)
+	}
+	// With gzip it is another image, and the dated tag keeps the first.
+	_, errs := publishing(t, 1, "publish", prefix, "static:13", "--no-frontend", "--addr", harness.SharedBuildkitd(t).Address)
+	if !strings.Contains(errs, "a dated tag is never moved") {
+		t.Errorf("the message is\n%s", errs)
+	}
+}
+
 // A publish that was killed in the middle is run again, sends what is missing, and
 // ends as one that was not.
 func TestPublishInterrupted(t *testing.T) {
