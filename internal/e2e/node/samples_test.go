@@ -47,6 +47,7 @@ var nodeSamples = []nodeSample{
 	{name: "nest", want: "Hello World!", says: []string{"[build] npm run build"}, files: []string{
 		"dist/app.controller.js", "dist/app.controller.js.map", "dist/app.module.js", "dist/app.module.js.map", "dist/app.service.js", "dist/app.service.js.map", "dist/main.js", "dist/main.js.map", "package.json",
 	}},
+	{name: "astro", want: "<!DOCTYPE html><h1>hello from GET /</h1>", says: []string{"[build] npm run build", "files for browsers"}},
 	{name: "berry-pnp", want: "waited 1000"},
 }
 
