@@ -245,6 +245,15 @@ func (l *Lock) relock() string {
 	}[l.Format]
 }
 
+// problemAt is a problem at a line, 0 for the whole file.
+func (l *Lock) problemAt(line int, message string) spec.Problem {
+	p := app.FileProblem(l.File, message, "make the lock anew: "+l.relock())
+	if line > 0 {
+		p.Range = spec.Range{Start: spec.Position{Line: line, Column: 1}, End: spec.Position{Line: line, Column: 1}}
+	}
+	return p
+}
+
 // tomlProblem is that of a file that is no TOML.
 func tomlProblem(file string, err error, relock string) spec.Problem {
 	p := app.FileProblem(file, "it is not TOML: "+err.Error(), "make it anew: "+relock)

@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -27,6 +28,19 @@ func (r *reader) pdm(root *toml.Value) {
 		l.groups = append(l.groups, pdmGroup(group))
 	}
 	for _, t := range meta.Get("targets").List() {
+		if platform := t.Get("platform").String(); platform != "" {
+			// "manylinux_2_17_x86_64", "macos_14_0_arm64": the part behind the last number.
+			m := "sys_platform == 'other'"
+			for _, machine := range machines {
+				if strings.HasSuffix(platform, "_"+machine) && (strings.HasPrefix(platform, "manylinux") || strings.HasPrefix(platform, "linux")) {
+					m = fmt.Sprintf("platform_machine == '%s'", machine)
+				}
+			}
+			marker, err := requirement.ParseMarker(m)
+			if err == nil {
+				l.environments = append(l.environments, marker)
+			}
+		}
 		if v := t.Get("requires_python"); v != nil && len(meta.Get("targets").List()) == 1 {
 			r.requiresPython(v)
 		}

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/python/requirement"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
@@ -49,11 +48,7 @@ type pipfileReader struct {
 
 func (r *pipfileReader) problem(line int, format string, args ...any) {
 	if len(r.problems) < maxProblems {
-		p := app.FileProblem(r.lock.File, fmt.Sprintf(format, args...), "make the lock anew: "+r.lock.relock())
-		if line > 0 {
-			p.Range = spec.Range{Start: spec.Position{Line: line, Column: 1}, End: spec.Position{Line: line, Column: 1}}
-		}
-		r.problems = append(r.problems, p)
+		r.problems = append(r.problems, r.lock.problemAt(line, fmt.Sprintf(format, args...)))
 	}
 }
 

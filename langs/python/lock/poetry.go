@@ -162,6 +162,9 @@ func poetrySpecifiers(text string) ([]requirement.Specifier, error) {
 				clauses = append(clauses, clause)
 			}
 		}
+		if operator != "" {
+			return nil, fmt.Errorf("no version follows %q", operator)
+		}
 		s, err := requirement.ParseSpecifier(strings.Join(clauses, ","))
 		if err != nil {
 			return nil, err

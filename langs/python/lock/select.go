@@ -283,11 +283,7 @@ func (s *selection) resolve(from string, n need) []*Package {
 		fit = append(fit, p)
 	}
 	if len(fit) == 0 {
-		p := app.FileProblem(s.lock.File, fmt.Sprintf("the lock has no %s that %s needs on linux/%s with Python %s", n.name, from, s.target.Arch, s.target.Python), "make the lock anew: "+s.lock.relock())
-		if line := s.lock.lineOf(from); line > 0 {
-			p.Range.Start, p.Range.End = spec.Position{Line: line, Column: 1}, spec.Position{Line: line, Column: 1}
-		}
-		s.problems = append(s.problems, p)
+		s.problems = append(s.problems, s.lock.problemAt(s.lock.lineOf(from), fmt.Sprintf("the lock has no %s that %s needs on linux/%s with Python %s", n.name, from, s.target.Arch, s.target.Python)))
 		return nil
 	}
 	// The newest, as poetry prefers it; packages with extras and without have one version.
@@ -315,9 +311,7 @@ func (l *Lock) Requirements(chosen []Chosen) (string, spec.Problems) {
 	var problems spec.Problems
 	for _, c := range chosen {
 		unpinned := func(what string) {
-			p := app.FileProblem(l.File, fmt.Sprintf("package %s is needed on linux/%s, but the lock has no %s of it", c.Name, c.Targets[0].Arch, what), "make the lock anew on Linux: "+l.relock())
-			p.Range.Start, p.Range.End = spec.Position{Line: c.Line, Column: 1}, spec.Position{Line: c.Line, Column: 1}
-			problems = append(problems, p)
+			problems = append(problems, l.problemAt(c.Line, fmt.Sprintf("package %s is needed on linux/%s, but the lock has no %s of it", c.Name, c.Targets[0].Arch, what)))
 		}
 		var line string
 		switch s := c.Source; s.Kind {
@@ -326,7 +320,7 @@ func (l *Lock) Requirements(chosen []Chosen) (string, spec.Problems) {
 				unpinned("version")
 				continue
 			}
-			line = c.Name + "==" + c.Version
+			line = c.Name + "==" + strings.TrimSpace(c.Version)
 		case Git:
 			if !commit(s.Commit) {
 				unpinned("commit")
@@ -346,8 +340,9 @@ func (l *Lock) Requirements(chosen []Chosen) (string, spec.Problems) {
 		if c.Source.Subdirectory != "" && c.Source.Kind != Index {
 			line += "#subdirectory=" + c.Source.Subdirectory
 		}
-		if strings.ContainsAny(line, " \t\r\n\\;'\"") && strings.Count(line, " ") > 2 || strings.ContainsAny(line, "\t\r\n\\;") {
-			problems = append(problems, app.FileProblem(l.File, fmt.Sprintf("package %s has an address that cannot be: %q", c.Name, line), "make the lock anew: "+l.relock()))
+		// What would end the address, or be replaced by a variable of the build's.
+		if address := strings.TrimPrefix(line, c.Name+" @ "); strings.ContainsAny(address, " \t\r\n\\") || strings.Contains(address, "${") {
+			problems = append(problems, l.problemAt(c.Line, fmt.Sprintf("package %s has an address that is none: %q", c.Name, address)))
 			continue
 		}
 		b.WriteString(line)
