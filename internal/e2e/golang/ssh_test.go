@@ -52,13 +52,21 @@ func TestGoPrivateSSH(t *testing.T) {
 	env := []string{"HOME=" + t.TempDir(), "SSL_CERT_FILE=" + trusting(t, bundle), "TMPDIR=" + temp}
 	name := e2etest.ImageName(t) + ":" + unheard()
 
-	// What the build needs of the outside, it has after this: without the agent it
-	// fails, but not before the bases are there.
-	e2etest.Build(t, e2etest.Sample(t, "go/hello"))
+	stranger := startAgent(t)
 	build := func(flags ...string) *exec.Cmd {
 		args := append([]string{"build", "-t", name, "--progress=plain", "--add-host", host + ":127.0.0.1", dir}, flags...)
 		return with(e2etest.Birdhouse(t, args...), env...)
 	}
+	// What the build needs of the outside, it has after one with the same bases,
+	// which are made with the same hosts.
+	hello := e2etest.Sample(t, "go/hello")
+	descriptor, err := os.ReadFile(filepath.Join(dir, "birdhouse.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e2etest.Write(t, filepath.Join(hello, "birdhouse.yaml"), string(descriptor))
+	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", name, "--add-host", host+":127.0.0.1", "--ssh", "default="+stranger, hello))
+	harness.Run(t, e2etest.Birdhouse(t, "image", "rm", name))
 	out := harness.RunFails(t, build())
 	for _, want := range []string{"ssh", "birdhouse.yaml"} {
 		if !strings.Contains(out, want) {
@@ -68,7 +76,7 @@ func TestGoPrivateSSH(t *testing.T) {
 	notStored(t, name)
 
 	git := &gitServer{root: repositories, key: key, host: newHostKey(t)}
-	empty := build("--ssh", "default="+startAgent(t))
+	empty := build("--ssh", "default="+stranger)
 	open := build("--ssh", "default="+agent)
 	var refused, built []byte
 	err = alone(func() error {
