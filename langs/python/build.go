@@ -90,6 +90,9 @@ func (b *builder) stages() []plan.Stage {
 	if b.hasVenv() {
 		stages = append(stages, b.install(depsStage))
 	}
+	if b.runsBefore() {
+		stages = append(stages, b.build())
+	}
 	if len(b.own) > 0 {
 		stages = append(stages, b.backends(), b.packages())
 	}
@@ -99,7 +102,7 @@ func (b *builder) stages() []plan.Stage {
 		}
 		stages = append(stages, b.test())
 	}
-	if b.builds() {
+	if b.builds() && !b.runsBefore() {
 		stages = append(stages, b.build())
 	}
 	if b.hasLibraries() {
@@ -140,7 +143,7 @@ func (b *builder) sources() plan.Mount {
 
 // environment are the mounts and the variables with which the project's code runs: the
 // dependencies of the image, or those with what tests need, and the project's packages.
-func (b *builder) environment(stage string) ([]plan.Mount, []plan.Env) {
+func (b *builder) environment(stage string, withOwn bool) ([]plan.Mount, []plan.Env) {
 	var mounts []plan.Mount
 	search := searchPath
 	var modules []string
@@ -157,7 +160,7 @@ func (b *builder) environment(stage string) ([]plan.Mount, []plan.Env) {
 		search = dir + "/bin:" + search
 		modules = append(modules, path.Join(dir, b.runtime.sitePackages()))
 	}
-	if len(b.own) > 0 {
+	if len(b.own) > 0 && withOwn {
 		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: packagesDir, From: packagesStage})
 		search = packagesDir + "/bin:" + search
 		modules = append(modules, path.Join(packagesDir, b.runtime.sitePackages()))

@@ -197,7 +197,7 @@ func (b *builder) write(file *requirement.File, lines []requirement.Line, d *dep
 			continue
 		}
 		if d != nil {
-			if l.Name != "" {
+			if l.Name != "" && b.holds(l.Marker) {
 				d.add(l.Requirement)
 			}
 			d.hashes = d.hashes || len(l.Hashes) > 0
@@ -217,6 +217,11 @@ func (b *builder) write(file *requirement.File, lines []requirement.Line, d *dep
 		text.WriteByte('\n')
 	}
 	return text.String()
+}
+
+// holds says whether a marker holds on a platform of images.
+func (b *builder) holds(m requirement.Marker) bool {
+	return slices.ContainsFunc(b.runtime.targets(), func(t lock.Target) bool { return m.Holds(requirement.Linux(t.Python, t.Arch), nil, nil) })
 }
 
 // readManifest makes requirements of a manifest's dependencies, which no file locks.
@@ -270,8 +275,10 @@ func (b *builder) manifestText(all []dependency, d *dependencies) string {
 			}
 			continue
 		}
-		if d != nil {
+		if d != nil && b.holds(one.Marker) {
 			d.add(one.Requirement)
+		}
+		if d != nil {
 			d.git = d.git || strings.HasPrefix(one.URL, "git+")
 		}
 		lines = append(lines, one.String()+"\n")
@@ -306,6 +313,9 @@ func (p *project) readLock(t tool) (*lock.Lock, spec.Problems) {
 	}
 	if m := p.manifest(t); m.Root != nil {
 		problems = append(problems, l.Stale(m)...)
+	}
+	if t.name == uvTool && p.top.pyproject != nil {
+		problems = append(problems, p.checkUVLock(t)...)
 	}
 	return l, problems
 }

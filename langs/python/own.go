@@ -29,6 +29,9 @@ func (o *own) title() string {
 	if o.pyproject != nil && o.name != "" {
 		return o.name
 	}
+	if o.dir == "." {
+		return "the project"
+	}
 	return path.Base(o.dir)
 }
 
@@ -216,6 +219,10 @@ func (b *builder) packages() plan.Stage {
 		out.Base, out.PerPlatform, out.Native = b.compilerBase(), true, native
 	}
 	_, names := b.backendNames()
+	source := b.sources()
+	if b.runsBefore() {
+		source = plan.Mount{Kind: plan.MountStage, Target: sourceDir, From: buildStage, Writable: true}
+	}
 	for _, o := range b.own {
 		backend := path.Join(backendDir, names[o.backend()])
 		out.Steps = append(out.Steps, plan.Step{
@@ -224,7 +231,7 @@ func (b *builder) packages() plan.Stage {
 			Env:  b.offlineEnv(append(b.uvEnv(), plan.Env{Name: "SOURCE_DATE_EPOCH", Value: "315532800"}, plan.Env{Name: "PYTHONDONTWRITEBYTECODE", Value: "1"})),
 			Dir:  at(o.dir),
 			Mounts: append([]plan.Mount{
-				b.sources(),
+				source,
 				{Kind: plan.MountStage, Target: backend, From: backendStage, Output: names[o.backend()]},
 				{Kind: plan.MountOutput, Target: wheelsDir, Output: "wheels"},
 			}, b.secrets()...),

@@ -47,6 +47,7 @@ func (Language) Plan(s *spec.Spec, files fs.FS, versions []string) (*plan.Plan, 
 	if p == nil {
 		return nil, problems
 	}
+	problems = append(problems, p.checkIndexes()...)
 	b := &builder{project: p, versions: versions}
 	var found spec.Problems
 	b.tool, found = p.chooseTool()

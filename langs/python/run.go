@@ -42,8 +42,15 @@ func (b *builder) unshipped() []string {
 // ships says whether the image has files of the project beside its packages.
 func (b *builder) ships() bool { return !b.isPackage() || len(b.spec.Build.Output) > 0 }
 
+// compilesFiles says whether bytecode of files of the project is compiled.
+func (b *builder) compilesFiles() bool { return b.bytecode() && !b.isPackage() }
+
 // builds says whether something runs before the application layer is taken.
-func (b *builder) builds() bool { return len(b.spec.Build.Run) > 0 || b.ships() && b.bytecode() }
+func (b *builder) builds() bool { return len(b.spec.Build.Run) > 0 || b.compilesFiles() }
+
+// runsBefore says whether the descriptor's commands run before the program becomes a
+// package, so that what they write is a part of it.
+func (b *builder) runsBefore() bool { return b.isPackage() && len(b.spec.Build.Run) > 0 }
 
 // runName is what progress shows of a command of build.run.
 func runName(c spec.BuildCommand) string {
@@ -58,7 +65,7 @@ func runName(c spec.BuildCommand) string {
 func (b *builder) build() plan.Stage {
 	out := plan.Stage{Name: buildStage, Base: b.base()}
 	source := plan.Mount{Kind: plan.MountOutput, Target: sourceDir, From: "source", Exclude: slices.Clone(neverRead)}
-	mounts, env := b.environment(depsStage)
+	mounts, env := b.environment(depsStage, !b.runsBefore())
 	for i, command := range b.spec.Build.Run {
 		step := plan.Step{
 			Name: runName(command), Args: command, Env: b.offlineEnv(slices.Clone(env)), Dir: at(b.app.dir),
@@ -72,7 +79,7 @@ func (b *builder) build() plan.Stage {
 		}
 		out.Steps = append(out.Steps, step)
 	}
-	if b.bytecode() && b.ships() {
+	if b.compilesFiles() {
 		if len(b.spec.Build.Run) == 0 {
 			source.Exclude = b.unshipped()
 			if b.root != "." {
@@ -161,7 +168,7 @@ func (b *builder) test() plan.Stage {
 	if b.testInstalls() {
 		stage = testDepsStage
 	}
-	mounts, env := b.environment(stage)
+	mounts, env := b.environment(stage, true)
 	if !b.hasVenv() && b.testInstalls() {
 		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: venvDir, From: stage})
 		for i := range env {
@@ -227,7 +234,7 @@ func (b *builder) application() plan.Layer {
 	if b.builds() {
 		from.Stage, from.Source = buildStage, path.Join("/", b.root)
 		if len(b.spec.Build.Run) > 0 {
-			from.Exclude = slices.DeleteFunc(from.Exclude, func(p string) bool { return b.bytecode() && (p == "**/__pycache__" || p == "**/*.pyc") })
+			from.Exclude = slices.DeleteFunc(from.Exclude, func(p string) bool { return b.compilesFiles() && (p == "**/__pycache__" || p == "**/*.pyc") })
 		} else {
 			from.Exclude = nil
 		}
