@@ -190,6 +190,10 @@ type Manifest struct {
 	Root *toml.Value
 }
 
+// maxVersions bounds how often a lock has one name, as every dependency upon it looks at
+// all of them.
+const maxVersions = 500
+
 // Read reads a lock file, whose format its name tells. Problems stand at a line and say how the
 // lock is made anew.
 func Read(file string, data []byte) (*Lock, spec.Problems) {
@@ -233,7 +237,12 @@ func (l *Lock) done(problems spec.Problems) (*Lock, spec.Problems) {
 		return nil, problems
 	}
 	for _, p := range l.Packages {
+		slices.Sort(p.Hashes)
+		p.Hashes = slices.Compact(p.Hashes)
 		l.byName[p.Name] = append(l.byName[p.Name], p)
+		if len(l.byName[p.Name]) > maxVersions {
+			return nil, spec.Problems{l.problemAt(p.Line, fmt.Sprintf("package %s is there more than %d times", p.Name, maxVersions))}
+		}
 	}
 	return l, problems
 }

@@ -44,6 +44,18 @@ const maxPipfile = 64 << 20
 type pipfileReader struct {
 	reader
 	data []byte
+	// lines are those that begin with a key, of which pipenv writes one a line.
+	lines map[string][]int
+}
+
+func (r *pipfileReader) index() {
+	r.lines = map[string][]int{}
+	for i, line := range bytes.Split(r.data, []byte("\n")) {
+		text, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte(`"`))
+		if key, _, found := bytes.Cut(text, []byte(`":`)); ok && found {
+			r.lines[string(key)] = append(r.lines[string(key)], i+1)
+		}
+	}
 }
 
 func (r *pipfileReader) problem(line int, format string, args ...any) {
@@ -52,17 +64,14 @@ func (r *pipfileReader) problem(line int, format string, args ...any) {
 	}
 }
 
-// line is that of the first place behind an offset where a key stands; pipenv writes one a line.
-func (r *pipfileReader) line(key string, behind int) (line, offset int) {
-	quoted, err := json.Marshal(key)
-	if err != nil || behind > len(r.data) {
-		return 0, behind
+// line is the first line behind another one that begins with a key; that other one when
+// there is none.
+func (r *pipfileReader) line(key string, behind int) int {
+	all := r.lines[key]
+	if i, _ := slices.BinarySearch(all, behind+1); i < len(all) {
+		return all[i]
 	}
-	i := bytes.Index(r.data[behind:], append(quoted, ':'))
-	if i < 0 {
-		return 0, behind
-	}
-	return r.lineAt(behind + i), behind + i
+	return max(behind, 1)
 }
 
 func (r *pipfileReader) lineAt(offset int) int {
@@ -75,6 +84,7 @@ func (l *Lock) readPipfile(data []byte) spec.Problems {
 		r.problem(0, "it is larger than %d MiB", maxPipfile>>20)
 		return r.problems
 	}
+	r.index()
 	var head pipfileLock
 	var sections map[string]json.RawMessage
 	err := json.Unmarshal(data, &head)
@@ -86,18 +96,16 @@ func (l *Lock) readPipfile(data []byte) spec.Problems {
 		return r.problems
 	}
 	if head.Meta.Version != 6 {
-		line, _ := r.line("pipfile-spec", 0)
-		r.problem(line, "version %d of Pipfile.lock is not known: 6 is", head.Meta.Version)
+		r.problem(r.line("pipfile-spec", 0), "version %d of Pipfile.lock is not known: 6 is", head.Meta.Version)
 		return r.problems
 	}
 	l.grouped = true
 	l.digest, l.sources = head.Meta.Hash["sha256"], head.Meta.Sources
-	l.digestLine, _ = r.line("sha256", 0)
+	l.digestLine = r.line("sha256", 0)
 	for _, source := range l.sources {
 		table, _ := source.(map[string]any)
 		if address, _ := table["url"].(string); requirement.Credentials(address) {
-			line, _ := r.line("sources", 0)
-			r.problems = append(r.problems, requirement.CredentialsProblem(l.File, line))
+			r.problems = append(r.problems, requirement.CredentialsProblem(l.File, r.line("sources", 0)))
 		}
 	}
 	delete(sections, "_meta")
@@ -112,14 +120,12 @@ func (l *Lock) readPipfile(data []byte) spec.Problems {
 		l.groups = append(l.groups, group)
 		var packages map[string]pipfilePackage
 		if err := json.Unmarshal(sections[section], &packages); err != nil {
-			line, _ := r.line(section, 0)
-			r.problem(line, "section %q is not one of packages: %v", section, err)
+			r.problem(r.line(section, 0), "section %q is not one of packages: %v", section, err)
 			continue
 		}
-		_, start := r.line(section, 0)
+		start := r.line(section, 0)
 		for _, name := range slices.Sorted(maps.Keys(packages)) {
-			line, _ := r.line(name, start)
-			r.pipfilePackage(group, name, packages[name], line)
+			r.pipfilePackage(group, name, packages[name], r.line(name, start))
 		}
 	}
 	slices.Sort(l.groups)

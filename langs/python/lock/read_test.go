@@ -162,8 +162,9 @@ func TestReadErrors(t *testing.T) {
 		{"pylock.toml", "", "0 lock-version is missing: is it a pylock.toml?"},
 		{"Pipfile.lock", "{\n\"a\" 1", "2 it is not JSON: invalid character '1' after object key"},
 		{"Pipfile.lock", "{\n\"_meta\": []}", `2 it is not a Pipfile.lock: "_meta" is of another kind`},
-		{"Pipfile.lock", "{}", "0 version 0 of Pipfile.lock is not known: 6 is"},
+		{"Pipfile.lock", "{}", "1 version 0 of Pipfile.lock is not known: 6 is"},
 		{"Pipfile.lock", "{\"_meta\": {\"pipfile-spec\": 6},\n\"default\": {\n\"a\": {\"version\": \"1\"}}}", `3 package a: "1" is not a condition on a version: write ==1`},
+		{"uv.lock", "version = 1\n" + strings.Repeat("[[package]]\nname = \"a\"\nversion = \"1\"\nsource = {virtual = \".\"}\n", maxVersions+1), "2002 package a is there more than 500 times"},
 		{"other.lock", "", "0 it is not a lock file that is known"},
 	} {
 		l, problems := Read(c.file, []byte(c.text))

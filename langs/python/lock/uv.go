@@ -285,9 +285,7 @@ func (p *Package) hash(text string) {
 	if !ok || digits == "" || strings.Trim(digits, "0123456789abcdef") != "" || !requirement.ValidName(algorithm) {
 		return
 	}
-	if i, found := slices.BinarySearch(p.Hashes, text); !found {
-		p.Hashes = slices.Insert(p.Hashes, i, text)
-	}
+	p.Hashes = append(p.Hashes, text) // sorted in the end
 }
 
 // wheel adds a wheel; of other files nothing.
