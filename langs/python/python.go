@@ -35,6 +35,13 @@ func (Language) Files(s *spec.Spec) []string {
 	if dir := app.ProjectDir(s); dir != "." && fs.ValidPath(dir) {
 		in = app.EscapePattern(dir) + "/"
 	}
+	// Requirements files may have any name.
+	patterns = append(patterns, in+"*.txt", in+"*.in")
+	if tool := string(s.Build.Tool); strings.HasSuffix(tool, ".txt") {
+		if name, ok := app.InContext(app.ProjectDir(s), tool); ok {
+			patterns = append(patterns, app.EscapePattern(name))
+		}
+	}
 	for depth := range walkDepth {
 		patterns = append(patterns, in+strings.Repeat("*/", depth)+"*.py")
 	}

@@ -15,7 +15,7 @@ import (
 // development are files that serve the work on the project alone, as patterns of
 // .dockerignore.
 var development = []string{
-	"**/.git", "**/.gitignore", "**/.gitattributes", "**/.github", "**/.gitlab-ci.yml", "**/.vscode", "**/.idea", "**/.DS_Store",
+	"**/.gitignore", "**/.gitattributes", "**/.github", "**/.gitlab-ci.yml", "**/.vscode", "**/.idea", "**/.DS_Store",
 	"**/.env", "**/.env.*", "**/.netrc", "**/pip.conf", "**/.pypirc", "**/uv.toml", "**/poetry.toml",
 	"**/uv.lock", "**/pylock.toml", "**/poetry.lock", "**/pdm.lock", "**/Pipfile", "**/Pipfile.lock", "**/*requirements*.txt", "**/*requirements*.in", "**/requirements",
 	"**/.python-version", "**/.tool-versions", "**/mise.toml", "**/.mise.toml", "**/runtime.txt",
