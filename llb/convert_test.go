@@ -32,8 +32,9 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 // versions are the catalog's for a test: goldens do not depend on the real one.
 var versions = map[string][]string{
-	"go":   {"1.24.13", "1.25.14", "1.26.11", "1.27.4"},
-	"node": {"20", "22", "24", "26"},
+	"go":     {"1.24.13", "1.25.14", "1.26.11", "1.27.4"},
+	"node":   {"20", "22", "24", "26"},
+	"python": {"3.11", "3.13", "3.14"},
 }
 
 var (
