@@ -49,7 +49,7 @@ func (l *Lock) Select(m Manifest, w Want) ([]Chosen, spec.Problems) {
 			c.Targets = append(c.Targets, t)
 		}
 	}
-	var all []Chosen
+	var all []*Chosen
 	for _, c := range chosen {
 		if len(c.Targets) < len(w.Targets) {
 			for i, t := range c.Targets {
@@ -59,9 +59,9 @@ func (l *Lock) Select(m Manifest, w Want) ([]Chosen, spec.Problems) {
 				c.Marker += fmt.Sprintf("platform_machine == %q", requirement.Linux(t.Python, t.Arch)["platform_machine"])
 			}
 		}
-		all = append(all, *c)
+		all = append(all, c)
 	}
-	slices.SortFunc(all, func(a, b Chosen) int {
+	slices.SortFunc(all, func(a, b *Chosen) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version), cmp.Compare(a.Line, b.Line))
 	})
 	return merge(all), problems.Sorted()
@@ -69,7 +69,7 @@ func (l *Lock) Select(m Manifest, w Want) ([]Chosen, spec.Problems) {
 
 // merge joins entries for the same package that differ in their extras only (pdm), and
 // those that stand in several sections (Pipfile.lock).
-func merge(all []Chosen) []Chosen {
+func merge(all []*Chosen) []Chosen {
 	var merged []Chosen
 	for _, c := range all {
 		if last := len(merged) - 1; last >= 0 && merged[last].Name == c.Name && merged[last].Version == c.Version && merged[last].Source == c.Source {
@@ -80,7 +80,7 @@ func merge(all []Chosen) []Chosen {
 			}
 			continue
 		}
-		merged = append(merged, c)
+		merged = append(merged, *c)
 	}
 	return merged
 }
