@@ -1,0 +1,8 @@
+import bottle
+
+application = bottle.Bottle()
+
+
+@application.get("/")
+def hello():
+    return "hello from pylock"

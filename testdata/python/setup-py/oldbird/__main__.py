@@ -1,0 +1,3 @@
+import pkgutil
+
+print(pkgutil.get_data("oldbird", "birds.txt").decode().split())

@@ -1,0 +1,1 @@
+raise ImportError("nobody needs this")
