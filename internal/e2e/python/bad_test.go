@@ -1,0 +1,86 @@
+package python_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
+)
+
+// zipped is an archive of files: names and contents.
+func zipped(t *testing.T, files [][2]string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := zip.NewWriter(&out)
+	for _, f := range files {
+		m, err := w.Create(f[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Write([]byte(f[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// What a build shows of a project that cannot be built: what is wrong, and what to do.
+func TestPythonBadInput(t *testing.T) {
+	amd64, data := wheel(t, "elsewhere", "1.0", "cp313-cp313-win_amd64", "")
+	pure, ours := wheel(t, "nestbox", "1.0", "py3-none-any", "")
+	server := index(t, "", map[string][]byte{amd64: data, pure: ours, "source_only-1.0.tar.gz": []byte("no archive")})
+	from := "build: {env: {UV_DEFAULT_INDEX: \"" + server.URL + "/simple\"}}\n"
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		want  []string
+	}{
+		{"a hash that is another", map[string]string{
+			"requirements.txt": "nestbox==1.0 --hash=sha256:" + strings.Repeat("0", 64) + "\n",
+			"main.py":          "", "birdhouse.yaml": "language: python\n" + from,
+		}, []string{"Hash mismatch for `nestbox==1.0`", "Expected:", strings.Repeat("0", 64)}},
+		{"no wheel", map[string]string{
+			"requirements.txt": "source-only==1.0\n",
+			"main.py":          "", "birdhouse.yaml": "language: python\n" + from,
+		}, []string{"source-only", "no usable wheels", "build: {sdist: [NAME]}"}},
+		{"a wheel for another platform", map[string]string{
+			"requirements.txt": "elsewhere==1.0\n",
+			"main.py":          "", "birdhouse.yaml": "language: python\n" + from,
+		}, []string{"elsewhere", "no wheels with a matching platform tag"}},
+		{"a module that does not import", map[string]string{
+			"requirements.txt": "flask==3.1.2\ngunicorn==23.0.0\n",
+			"app.py":           "from flask import Flask\nimport nothing_like_that\n\napp = Flask(__name__)\n",
+			"birdhouse.yaml":   "language: python\nversion: \"3.13\"\nsmoke: true\n",
+		}, []string{"birdhouse.yaml:3", "smoke", "Traceback", "ModuleNotFoundError: No module named 'nothing_like_that'"}},
+		{"setup.py that reads the network", map[string]string{
+			"setup.py":       "import urllib.request\nfrom setuptools import setup\n\nurllib.request.urlopen('http://192.0.2.1/version', timeout=5)\nsetup(name='nest', version='1', py_modules=['nest'])\n",
+			"nest.py":        "print('hello')\n",
+			"birdhouse.yaml": "language: python\nentrypoint: [python, -m, nest]\n",
+		}, []string{"without network", "Network is unreachable"}},
+		{"a lock file that is older than its manifest", map[string]string{
+			"pyproject.toml": "[project]\nname = \"nest\"\nversion = \"1\"\nrequires-python = \">=3.11\"\ndependencies = [\"nestbox\"]\n",
+			"uv.lock":        "version = 1\nrevision = 3\nrequires-python = \">=3.11\"\n\n[[package]]\nname = \"nest\"\nversion = \"1\"\nsource = { virtual = \".\" }\n",
+			"main.py":        "", "birdhouse.yaml": "language: python\n" + from,
+		}, []string{"uv.lock", "`uv lock`"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := write(t, c.files)
+			out := e2etest.Said(e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", dir)))
+			e2etest.Contains(t, out, c.want...)
+			for _, noise := range e2etest.Noise {
+				if strings.Contains(out, noise) {
+					t.Errorf("the error has %q in it:\n%s", noise, out)
+				}
+			}
+			if t.Failed() || testing.Verbose() {
+				t.Logf("%s:\n%s", filepath.Base(dir), out)
+			}
+		})
+	}
+}
