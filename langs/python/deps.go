@@ -575,7 +575,9 @@ func (b *builder) namedIndexes() []string {
 	var all []string
 	add := func(v *toml.Value) {
 		for _, e := range v.List() {
-			if u := e.Get("url").String(); u != "" && !slices.Contains(all, u) {
+			// The public index is the machine's default, which may be a mirror of it.
+			public := strings.EqualFold(e.Get("name").String(), "pypi")
+			if u := e.Get("url").String(); u != "" && !public && !slices.Contains(all, u) {
 				all = append(all, u)
 			}
 		}
