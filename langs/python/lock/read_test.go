@@ -95,8 +95,9 @@ path = "./lib"
 `, "a==1 \\\n    --hash=" + digest + "\nrepo @ git+https://git.example.com/repo.git@" + commitID + "\n"},
 		{"sub/Pipfile.lock", `{"_meta": {"pipfile-spec": 6, "hash": {"sha256": "x"}},
 "default": {"a": {"version": "==1.0", "hashes": ["` + digest + `"]}, "local": {"path": "./lib", "editable": true},
- "repo": {"git": "https://git.example.com/repo.git", "ref": "` + commitID + `"}, "never": {"version": "*", "markers": "sys_platform == 'win32'"}}}`,
-			"a==1.0 \\\n    --hash=" + digest + "\nrepo @ git+https://git.example.com/repo.git@" + commitID + "\n"},
+ "repo": {"git": "https://git.example.com/repo.git", "ref": "` + commitID + `"}, "never": {"version": "*", "markers": "sys_platform == 'win32'"}, "twice": {"version": "==1", "markers": "platform_machine == 'x86_64'"}},
+"develop": {"twice": {"version": "==1", "markers": "platform_machine == 'aarch64'"}}}`,
+			"a==1.0 \\\n    --hash=" + digest + "\nrepo @ git+https://git.example.com/repo.git@" + commitID + "\ntwice==1\n"},
 		{"uv.lock", `version = 1
 [[package]]
 name = "demo"
@@ -137,7 +138,11 @@ directory = { path = "lib" }
 			t.Errorf("%s: %v", c.file, problems)
 			continue
 		}
-		chosen, problems := l.Select(Manifest{}, Want{Targets: both})
+		want := Want{Targets: both}
+		if l.Format == Pipfile {
+			want.Groups = []string{"dev"}
+		}
+		chosen, problems := l.Select(Manifest{}, want)
 		got, more := l.Requirements(chosen)
 		if got != c.want || len(problems)+len(more) > 0 {
 			t.Errorf("%s:\n got %s\nwant %s\n%v %v", c.file, got, c.want, problems, more)

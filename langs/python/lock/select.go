@@ -23,7 +23,12 @@ func (l *Lock) Select(m Manifest, w Want) ([]Chosen, spec.Problems) {
 	if problems := l.checkNames(m, w); problems.HasErrors() {
 		return nil, problems
 	}
-	chosen := map[*Package]*Chosen{}
+	// Entries that differ in their extras (pdm) or their section (Pipfile.lock) are one.
+	type key struct {
+		name, version string
+		source        Source
+	}
+	chosen := map[key]*Chosen{}
 	var problems spec.Problems
 	for _, t := range w.Targets {
 		env := requirement.Linux(t.Python, t.Arch)
@@ -39,14 +44,21 @@ func (l *Lock) Select(m Manifest, w Want) ([]Chosen, spec.Problems) {
 			s.walk(m)
 		}
 		problems = append(problems, s.problems...)
-		for p, extras := range s.found {
-			c := chosen[p]
+		for _, p := range l.Packages {
+			extras, found := s.found[p]
+			if !found {
+				continue
+			}
+			k := key{p.Name, p.Version, p.Source}
+			c := chosen[k]
 			if c == nil {
 				c = &Chosen{Package: p}
-				chosen[p] = c
+				chosen[k] = c
 			}
 			c.Extras = names(append(c.Extras, extras...))
-			c.Targets = append(c.Targets, t)
+			if !slices.Contains(c.Targets, t) {
+				c.Targets = append(c.Targets, t)
+			}
 		}
 	}
 	var all []*Chosen
@@ -64,25 +76,11 @@ func (l *Lock) Select(m Manifest, w Want) ([]Chosen, spec.Problems) {
 	slices.SortFunc(all, func(a, b *Chosen) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version), cmp.Compare(a.Line, b.Line))
 	})
-	return merge(all), problems.Sorted()
-}
-
-// merge joins entries for the same package that differ in their extras only (pdm), and
-// those that stand in several sections (Pipfile.lock).
-func merge(all []*Chosen) []Chosen {
-	var merged []Chosen
-	for _, c := range all {
-		if last := len(merged) - 1; last >= 0 && merged[last].Name == c.Name && merged[last].Version == c.Version && merged[last].Source == c.Source {
-			m := &merged[last]
-			m.Extras = names(append(m.Extras, c.Extras...))
-			if len(c.Targets) > len(m.Targets) {
-				m.Package, m.Targets, m.Marker = c.Package, c.Targets, c.Marker
-			}
-			continue
-		}
-		merged = append(merged, *c)
+	sorted := make([]Chosen, len(all))
+	for i, c := range all {
+		sorted[i] = *c
 	}
-	return merged
+	return sorted, problems.Sorted()
 }
 
 // checkNames finds groups and extras that were asked for and are not there.
