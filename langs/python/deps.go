@@ -303,6 +303,9 @@ func (p *project) readLock(t tool) (*lock.Lock, spec.Problems) {
 	if lockCommands[t.name] == "" {
 		return nil, nil
 	}
+	if p.top.pyproject == nil && (t.name == uvTool || t.name == poetryTool || t.name == pdmTool) {
+		return nil, spec.Problems{app.FileProblem(t.file, fmt.Sprintf("there is no %s, which the lock file was made from", path.Join(p.root, "pyproject.toml")), "commit it, and check that .dockerignore does not exclude it")}
+	}
 	data, err := p.files.Read(t.file)
 	if err != nil {
 		return nil, spec.Problems{app.Unreadable(t.file, err)}

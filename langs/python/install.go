@@ -168,9 +168,12 @@ func (b *builder) installLarge(l large) plan.Stage {
 func (b *builder) syncCommand(tests bool) (name string, args []string) {
 	args = []string{"uv", "sync", "--frozen", "--no-install-project", "--no-install-workspace", "--no-install-local"}
 	name = "uv sync --frozen"
-	if tests {
+	switch {
+	case tests && b.top.root.Get("tool", "uv", "conflicts") != nil:
+		// The groups that uv installs by itself are those that go together.
+	case tests:
 		args = append(args, "--all-groups")
-	} else {
+	default:
 		args = append(args, "--no-default-groups")
 		name += " --no-default-groups"
 		for _, g := range b.spec.Build.Groups {
@@ -273,19 +276,19 @@ func (b *builder) requirementFiles(tests bool) plan.Mount {
 	return mount
 }
 
-// uvManifests are the files that decide about what uv installs.
+// uvManifests are the files that decide about what uv installs, and nothing else of them: another
+// version of the project, or another setting of a tool, installs nothing.
 func (b *builder) uvManifests() plan.Mount {
-	include := []string{app.EscapePattern(b.tool.file)}
+	mount := plan.Mount{Kind: plan.MountFiles, Target: sourceDir, Include: []string{app.EscapePattern(b.tool.file)}}
 	for _, m := range append([]*member{b.top}, b.members...) {
 		if m.pyproject != nil {
-			include = append(include, app.EscapePattern(m.file))
+			mount.Files = append(mount.Files, plan.File{Path: m.file, Mode: 0o644, Content: m.reduced()})
 		}
 	}
 	if name := path.Join(b.root, "uv.toml"); b.files.Exists(name) {
-		include = append(include, app.EscapePattern(name))
+		mount.Include = append(mount.Include, app.EscapePattern(name))
 	}
-	sort.Strings(include)
-	return plan.Mount{Kind: plan.MountFiles, Target: sourceDir, Include: include, Exclude: slices.Clone(neverRead)}
+	return mount
 }
 
 // cacheID names the cache of downloads. That of private packages is kept apart: who
@@ -452,8 +455,11 @@ func (b *builder) downloadEnv(env []plan.Env) []plan.Env {
 }
 
 func (b *builder) installHint() string {
-	hint := "a package that has no wheel for Python " + b.runtime.version + " is compiled with build: {sdist: [NAME]}; another version: is perhaps one that it has wheels for\n" +
-		"private packages need credentials: secrets: [netrc], and --secret id=netrc,src=$HOME/.netrc"
+	hint := "private packages need credentials: secrets: [netrc], and --secret id=netrc,src=$HOME/.netrc"
+	if b.lock == nil || b.tool.name == pipenvTool {
+		// Other locks say which wheels there are.
+		hint = "a package that has no wheel for Python " + b.runtime.version + " is compiled with build: {sdist: [NAME]}, or has one for another `version`\n" + hint
+	}
 	if c := lockCommands[b.tool.name]; c != "" {
 		hint += fmt.Sprintf("\nwhere %s is not that of the project, `%s` writes it anew", b.tool.file, c)
 	}

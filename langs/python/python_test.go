@@ -289,6 +289,7 @@ func TestChooseTool(t *testing.T) {
 		{"Poetry without a lock", []string{"pyproject.toml", "[tool.poetry]\nname = \"a\"\n[tool.poetry.dependencies]\nflask = \"*\"\n"}, "", "pyproject.toml:3:2: there is no poetry.lock"},
 		{"not locked", []string{"pyproject.toml", project + "dependencies = [\"click\"]\n"}, "", "pyproject.toml:5:1: warning: there is no lock file: the newest versions that fit are installed"},
 		{"a stale uv.lock", []string{"uv.lock", uvLock, "pyproject.toml", project + "dependencies = [\n  \"click>=8\",\n]\n"}, "", "pyproject.toml:6:3: uv.lock was not made from pyproject.toml as it is now: it does not have click>=8"},
+		{"a lock alone", []string{"uv.lock", uvLock}, "", "uv.lock: there is no pyproject.toml, which the lock file was made from"},
 		{"no group", []string{"uv.lock", uvLock, "pyproject.toml", project}, "build: {groups: [prod]}", `birdhouse.yaml:2:17: build.groups: the project has no group "prod"`},
 		{"no extra", []string{"pyproject.toml", project + "dependencies = [\"click\"]\n[project.optional-dependencies]\npostgres = []\n"}, "build: {extras: [postgers]}", `did you mean "postgres"?`},
 		{"not TOML", []string{"pyproject.toml", "[project]\nname = a\n"}, "", "pyproject.toml:2:"},
@@ -347,6 +348,25 @@ func TestLocked(t *testing.T) {
 	r = planFor(t, "language: python\nversion: 3.13\nbuild: {sdist: [nunpy]}\n", uvProject())
 	require.Contains(t, r.Text, `build.sdist: "nunpy" is none of the dependencies`)
 	require.Contains(t, r.Text, `did you mean "numpy"?`)
+
+	// An edit that does not matter to uv installs nothing.
+	manifest := func(project fstest.MapFS) string {
+		r := planFor(t, "language: python\nversion: 3.13\n", project)
+		require.NotNil(t, r.Plan, r.Text)
+		for _, m := range stage(t, r.Plan, "deps").Steps[0].Mounts {
+			if len(m.Files) > 0 {
+				return m.Files[0].Content
+			}
+		}
+		return ""
+	}
+	edited := uvProject()
+	edited["pyproject.toml"].Data = []byte(strings.Replace(string(edited["pyproject.toml"].Data), "version = \"1\"", "version = \"2\"\ndescription = \"new\"", 1) + "[tool.ruff]\nline-length = 100\n")
+	require.Equal(t, "[project]\nversion = \"0\"\nname = \"a\"\nrequires-python = \">=3.11\"\ndependencies = [\"click\", \"numpy\", \"torch\"]\n", manifest(edited))
+	require.Equal(t, manifest(uvProject()), manifest(edited))
+	odd := uvProject()
+	odd["pyproject.toml"].Data = append(odd["pyproject.toml"].Data, "[[tool.uv.index]]\nname = 'a\"b'\nurl = \"https://index.example.com/simple\"\nexplicit = true\n[tool.uv.sources]\ntorch = [{ index = \"x\", marker = \"sys_platform == 'linux'\" }]\n"...)
+	require.Contains(t, manifest(odd), "[tool.uv]\n\"index\" = [{\"explicit\" = true, \"name\" = \"a\\\"b\", \"url\" = \"https://index.example.com/simple\"}]\n\"sources\" = {\"torch\" = [{\"index\" = \"x\", \"marker\" = \"sys_platform == 'linux'\"}]}\n")
 
 	// Nothing that is for a machine is installed once for all platforms.
 	pure := uvProject()
