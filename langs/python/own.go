@@ -80,6 +80,7 @@ func (b *builder) findOwn() spec.Problems {
 		slices.Sort(o.requires)
 		o.requires = slices.Compact(o.requires)
 		o.native = b.compiles(o)
+		problems = append(problems, b.checkGitVersion(o)...)
 		b.own = append(b.own, o)
 	}
 	for _, p := range b.deps.paths {
@@ -134,6 +135,38 @@ func (m *member) needs() []string {
 		names = append(names, requirement.Name(key))
 	}
 	return names
+}
+
+// gitVersions are what takes a package's version from git, and the variables that give it
+// another one.
+var gitVersions = map[string]string{
+	"setuptools-scm": "SETUPTOOLS_SCM_PRETEND_VERSION", "hatch-vcs": "SETUPTOOLS_SCM_PRETEND_VERSION",
+	"uv-dynamic-versioning": "UV_DYNAMIC_VERSIONING_BYPASS", "poetry-dynamic-versioning": "POETRY_DYNAMIC_VERSIONING_BYPASS",
+}
+
+// checkGitVersion reports a version that comes from git, whose folder is no part of a build: every
+// commit would be another wheel.
+func (b *builder) checkGitVersion(o *own) spec.Problems {
+	if o.pyproject == nil {
+		return nil
+	}
+	for _, fallback := range [][]string{{"setuptools_scm", "fallback_version"}, {"hatch", "version", "fallback-version"}, {"hatch", "version", "raw-options", "fallback_version"}, {"uv-dynamic-versioning", "fallback-version"}} {
+		if o.root.Get(append([]string{"tool"}, fallback...)...) != nil {
+			return nil
+		}
+	}
+	for _, v := range o.root.Get("build-system", "requires").List() {
+		r, err := requirement.Parse(v.String())
+		if err != nil || gitVersions[r.Name] == "" {
+			continue
+		}
+		variable := gitVersions[r.Name]
+		if app.BuildEnv(b.spec)[variable] == "" {
+			return spec.Problems{o.problem(v, fmt.Sprintf("%s takes the version of %s from git, which is no part of a build", r.Name, o.title()),
+				"write the version in the descriptor:\nbuild: {env: {"+variable+": \"1.0\"}}\nor, with --build-arg VERSION=1.0,\nbuild: {env: {"+variable+": \"{{.Version}}\"}}")}
+		}
+	}
+	return nil
 }
 
 // compilers are build systems that compile for a platform.

@@ -407,6 +407,14 @@ func TestOwnPackages(t *testing.T) {
 	require.Equal(t, []string{"application"}, layerNames(r.Plan))
 	require.Equal(t, "/app/src", value(r.Plan.Image.Env, "PYTHONPATH"))
 
+	// A version from git.
+	scm := files("pyproject.toml", "[project]\nname = \"a\"\ndynamic = [\"version\"]\n[project.scripts]\na = \"a:main\"\n[build-system]\nrequires = [\"hatchling\", \"hatch-vcs\"]\n", "src/a/__init__.py", "")
+	r = planFor(t, "language: python\n", scm)
+	require.Contains(t, r.Text, "pyproject.toml:7:26: hatch-vcs takes the version of a from git, which is no part of a build")
+	r = planFor(t, "language: python\nbuild: {env: {SETUPTOOLS_SCM_PRETEND_VERSION: '{{.Version}}'}}\n", scm)
+	require.NotNil(t, r.Plan, r.Text)
+	require.Equal(t, "1.2.3", value(stage(t, r.Plan, "packages").Steps[0].Env, "SETUPTOOLS_SCM_PRETEND_VERSION"))
+
 	// Folders of the project that requirements name become wheels, each with its build system.
 	r = planFor(t, "language: python\n", files("main.py", "", "requirements.txt", "-e ./lib\n", "lib/pyproject.toml", "[project]\nname = \"lib\"\nversion = \"1\"\n[build-system]\nrequires = [\"maturin\"]\n", "lib/lib.py", ""))
 	require.NotNil(t, r.Plan, r.Text)
