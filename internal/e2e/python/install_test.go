@@ -52,7 +52,8 @@ func TestPythonReproducible(t *testing.T) {
 			first = got
 			continue
 		}
-		for _, step := range []string{"[deps] uv sync", "[packages] build the wheel", "[build] compile bytecode"} {
+		for _, step := range []string{"[deps] uv sync", "build the wheel of acme-birds", "[build] compile bytecode"} {
+			e2etest.Contains(t, out, step)
 			if e2etest.IsCached(out, step) {
 				t.Errorf("%s did not run again:\n%s", step, out)
 			}
