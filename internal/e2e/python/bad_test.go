@@ -3,7 +3,6 @@ package python_test
 import (
 	"archive/zip"
 	"bytes"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -33,53 +32,53 @@ func zipped(t *testing.T, files [][2]string) []byte {
 // What a build shows of a project that cannot be built: what is wrong, and what to do.
 func TestPythonBadInput(t *testing.T) {
 	amd64, data := wheel(t, "elsewhere", "1.0", "cp313-cp313-win_amd64", "")
-	pure, ours := wheel(t, "nestbox", "1.0", "py3-none-any", "")
+	pure, ours := wheel(t, "oak_hollow_nest", "1.0", "py3-none-any", "")
 	server := index(t, "", map[string][]byte{amd64: data, pure: ours, "source_only-1.0.tar.gz": []byte("no archive")})
 	from := "build: {env: {UV_DEFAULT_INDEX: \"" + server.URL + "/simple\"}}\n"
 	for _, c := range []struct {
 		name  string
 		files map[string]string
-		want  []string
+		// tool is what the program that fails prints, want what is said of it.
+		tool, want []string
 	}{
 		{"a hash that is another", map[string]string{
-			"requirements.txt": "nestbox==1.0 --hash=sha256:" + strings.Repeat("0", 64) + "\n",
+			"requirements.txt": "oak_hollow_nest==1.0 --hash=sha256:" + strings.Repeat("0", 64) + "\n",
 			"main.py":          "", "birdhouse.yaml": "language: python\n" + from,
-		}, []string{"Hash mismatch for `nestbox==1.0`", "Expected:", strings.Repeat("0", 64)}},
+		}, []string{"Hash mismatch for `oak_hollow_nest==1.0`", strings.Repeat("0", 64)}, []string{"[deps] uv pip install --requirements requirements.txt failed"}},
 		{"no wheel", map[string]string{
 			"requirements.txt": "source-only==1.0\n",
 			"main.py":          "", "birdhouse.yaml": "language: python\n" + from,
-		}, []string{"source-only", "no usable wheels", "build: {sdist: [NAME]}"}},
+		}, []string{"source-only", "no usable wheels"}, []string{"build: {sdist: [NAME]}"}},
 		{"a wheel for another platform", map[string]string{
 			"requirements.txt": "elsewhere==1.0\n",
 			"main.py":          "", "birdhouse.yaml": "language: python\n" + from,
-		}, []string{"elsewhere", "no wheels with a matching platform tag"}},
+		}, []string{"elsewhere", "no wheels with a matching platform tag"}, []string{"another version:"}},
 		{"a module that does not import", map[string]string{
 			"requirements.txt": "flask==3.1.2\ngunicorn==23.0.0\n",
 			"app.py":           "from flask import Flask\nimport nothing_like_that\n\napp = Flask(__name__)\n",
-			"birdhouse.yaml":   "language: python\nversion: \"3.13\"\nsmoke: true\n",
-		}, []string{"birdhouse.yaml:3", "smoke", "Traceback", "ModuleNotFoundError: No module named 'nothing_like_that'"}},
+			"birdhouse.yaml":   "language: python\nversion: \"3.13\"\nsmoke: {path: /}\n",
+		}, []string{"Traceback", "ModuleNotFoundError: No module named 'nothing_like_that'"}, []string{"birdhouse.yaml:3", "smoke"}},
 		{"setup.py that reads the network", map[string]string{
 			"setup.py":       "import urllib.request\nfrom setuptools import setup\n\nurllib.request.urlopen('http://192.0.2.1/version', timeout=5)\nsetup(name='nest', version='1', py_modules=['nest'])\n",
 			"nest.py":        "print('hello')\n",
 			"birdhouse.yaml": "language: python\nentrypoint: [python, -m, nest]\n",
-		}, []string{"without network", "Network is unreachable"}},
+		}, []string{"Network is unreachable"}, []string{"build the wheel of", "without network"}},
 		{"a lock file that is older than its manifest", map[string]string{
-			"pyproject.toml": "[project]\nname = \"nest\"\nversion = \"1\"\nrequires-python = \">=3.11\"\ndependencies = [\"nestbox\"]\n",
+			"pyproject.toml": "[project]\nname = \"nest\"\nversion = \"1\"\nrequires-python = \">=3.11\"\ndependencies = [\"oak_hollow_nest\"]\n",
 			"uv.lock":        "version = 1\nrevision = 3\nrequires-python = \">=3.11\"\n\n[[package]]\nname = \"nest\"\nversion = \"1\"\nsource = { virtual = \".\" }\n",
 			"main.py":        "", "birdhouse.yaml": "language: python\n" + from,
-		}, []string{"uv.lock", "`uv lock`"}},
+		}, nil, []string{"pyproject.toml:5", "uv.lock was not made from pyproject.toml", "`uv lock`"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := write(t, c.files)
-			out := e2etest.Said(e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", dir)))
-			e2etest.Contains(t, out, c.want...)
+			out := e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", dir))
+			e2etest.Contains(t, out, c.tool...)
+			said := e2etest.Said(out)
+			e2etest.Contains(t, said, c.want...)
 			for _, noise := range e2etest.Noise {
-				if strings.Contains(out, noise) {
-					t.Errorf("the error has %q in it:\n%s", noise, out)
+				if strings.Contains(said, noise) {
+					t.Errorf("the error has %q in it:\n%s", noise, said)
 				}
-			}
-			if t.Failed() || testing.Verbose() {
-				t.Logf("%s:\n%s", filepath.Base(dir), out)
 			}
 		})
 	}

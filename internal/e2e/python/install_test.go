@@ -87,12 +87,12 @@ func TestPythonLibraries(t *testing.T) {
 		"main.py":          "import psycopg2.extensions\nprint(psycopg2.extensions.libpq_version() // 10000)\n",
 		"birdhouse.yaml":   "language: python\nversion: \"3.13\"\n",
 	})
-	out := e2etest.Said(e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", dir)))
-	e2etest.Contains(t, out, "psycopg2", "sdist")
-	descriptor := "language: python\nversion: \"3.13\"\nbuild: {sdist: [psycopg2], packages: [libpq-dev]}\n"
+	out := e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", dir))
+	e2etest.Contains(t, out, "psycopg2==2.9.11 has no usable wheels", "build: {sdist: [NAME]}")
+	descriptor := "language: python\nversion: \"3.13\"\nbuild: {sdist: [psycopg2], packages: [libpq-dev, perl-base]}\n"
 	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), descriptor)
-	out = e2etest.Said(e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", dir)))
-	e2etest.Contains(t, out, "psycopg2/_psycopg.cpython-313-x86_64-linux-gnu.so", "libpq.so.5", "packages:", "libpq5")
+	out = e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", dir))
+	e2etest.Contains(t, out, "psycopg2/_psycopg.cpython-313-x86_64-linux-gnu.so", "libpq.so.5", "packages: [libpq5]", "[libraries] check shared libraries failed")
 	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), descriptor+"packages: [libpq5]\n")
 	name, _ := e2etest.Build(t, dir)
 	if got := e2etest.Answer(t, name, []string{"--read-only"}); got != "17" {
@@ -149,11 +149,11 @@ func index(t *testing.T, password string, files map[string][]byte) *httptest.Ser
 // pyproject.toml names; the password is nowhere but there.
 func TestPythonPrivateIndex(t *testing.T) {
 	const password = "sings-at-dawn"
-	file, data := wheel(t, "nestbox", "1.0", "py3-none-any", "where = 'in the oak'\n")
+	file, data := wheel(t, "oak_hollow_nest", "1.0", "py3-none-any", "where = 'in the oak'\n")
 	server := index(t, password, map[string][]byte{file: data})
 	dir := write(t, map[string]string{
-		"requirements.txt": "nestbox==1.0\n",
-		"main.py":          "import nestbox\nprint(nestbox.where)\n",
+		"requirements.txt": "oak_hollow_nest==1.0\n",
+		"main.py":          "import oak_hollow_nest\nprint(oak_hollow_nest.where)\n",
 		"birdhouse.yaml":   "language: python\nsecrets: [netrc]\nbuild: {env: {UV_DEFAULT_INDEX: \"" + server.URL + "/simple\"}}\n",
 	})
 	netrc := func(password string) string {
@@ -162,7 +162,7 @@ func TestPythonPrivateIndex(t *testing.T) {
 		return "id=netrc,src=" + file
 	}
 	out := e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", "--secret", netrc("sings-at-dusk"), dir))
-	e2etest.Contains(t, e2etest.Said(out), "nestbox", "401 Unauthorized", "netrc")
+	e2etest.Contains(t, out, "oak_hollow_nest", "401 Unauthorized", "secrets: [netrc]")
 	name, out := e2etest.Build(t, dir, "--secret", netrc(password))
 	if got := e2etest.Answer(t, name, nil); got != "in the oak" {
 		t.Errorf("the program prints %q", got)
@@ -171,8 +171,8 @@ func TestPythonPrivateIndex(t *testing.T) {
 
 	// The index that a manifest names, with credentials of its own, and no lock file.
 	dir = write(t, map[string]string{
-		"pyproject.toml": "[project]\nname = \"nest\"\nversion = \"1\"\nrequires-python = \">=3.11\"\ndependencies = [\"nestbox\"]\n\n[[tool.uv.index]]\nname = \"oak-tree\"\nurl = \"" + server.URL + "/simple\"\n",
-		"main.py":        "import nestbox\nprint(nestbox.where)\n",
+		"pyproject.toml": "[project]\nname = \"nest\"\nversion = \"1\"\nrequires-python = \">=3.11\"\ndependencies = [\"oak_hollow_nest\"]\n\n[[tool.uv.index]]\nname = \"oak-tree\"\nurl = \"" + server.URL + "/simple\"\n",
+		"main.py":        "import oak_hollow_nest\nprint(oak_hollow_nest.where)\n",
 		"birdhouse.yaml": "language: python\n",
 	})
 	t.Setenv("NEST_PASSWORD", password)
