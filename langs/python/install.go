@@ -49,7 +49,7 @@ func (b *builder) makeVenv(dir string) []string {
 
 // venvLeftovers are what is in an environment that no program reads, as patterns.
 var venvLeftovers = []string{
-	"bin/activate*", "bin/deactivate*", "bin/pydoc.bat", ".lock", ".gitignore", "CACHEDIR.TAG",
+	"include", "share/man", "bin/activate*", "bin/deactivate*", "bin/pydoc.bat", ".lock", ".gitignore", "CACHEDIR.TAG",
 }
 
 // interpreterFiles are patterns of what an environment has beside its packages, which the
@@ -263,6 +263,7 @@ func (b *builder) requirementFiles(tests bool) plan.Mount {
 	if b.deps.constraints != "" {
 		mount.Files = append(mount.Files, plan.File{Path: constraintsFile, Mode: 0o644, Content: b.deps.constraints})
 	}
+	mount.Files = append(mount.Files, b.indexSettings()...)
 	if len(b.deps.files) > 0 {
 		// Archives of the project, by their paths in the context.
 		mount.Target = sourceDir
@@ -274,6 +275,33 @@ func (b *builder) requirementFiles(tests bool) plan.Mount {
 		}
 	}
 	return mount
+}
+
+// indexSettings is a pyproject.toml with uv's settings of the project's alone, where nothing
+// is locked: with the indexes, their names, by which uv finds credentials, and what versions
+// may be chosen.
+func (b *builder) indexSettings() []plan.File {
+	m := b.top.pyproject
+	if b.tool.name != unlocked && b.tool.name != uvTool || m == nil {
+		return nil
+	}
+	var text strings.Builder
+	for _, key := range keptSettings {
+		if v := m.root.Get("tool", "uv", key); v != nil {
+			fmt.Fprintf(&text, "%s = %s\n", key, encodeTOML(v))
+		}
+	}
+	if text.Len() == 0 {
+		return nil
+	}
+	return []plan.File{{Path: "pyproject.toml", Mode: 0o644, Content: "[tool.uv]\n" + text.String()}}
+}
+
+// keptSettings are the settings of uv that say where packages come from and which:
+// https://docs.astral.sh/uv/reference/settings/.
+var keptSettings = []string{
+	"constraint-dependencies", "exclude-newer", "extra-index-url", "find-links", "index", "index-strategy", "index-url", "no-index",
+	"override-dependencies", "prerelease", "resolution",
 }
 
 // uvManifests are the files that decide about what uv installs, and nothing else of them: another
@@ -463,7 +491,7 @@ func (b *builder) installHint() string {
 	if c := lockCommands[b.tool.name]; c != "" {
 		hint += fmt.Sprintf("\nwhere %s is not that of the project, `%s` writes it anew", b.tool.file, c)
 	}
-	return hint
+	return b.sdistHint() + hint
 }
 
 // compactJSON writes JSON in one line; what it is given can be written.

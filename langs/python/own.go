@@ -219,7 +219,7 @@ func (b *builder) backends() plan.Stage {
 			Mounts: append([]plan.Mount{
 				{Kind: plan.MountOutput, Target: dir, Output: names[text]},
 				{Kind: plan.MountCache, Target: uvCache, CacheID: b.cacheID()},
-				{Kind: plan.MountFiles, Target: sourceDir, Files: []plan.File{{Path: requirementsFile, Mode: 0o644, Content: text}}},
+				{Kind: plan.MountFiles, Target: sourceDir, Files: append(b.indexSettings(), plan.File{Path: requirementsFile, Mode: 0o644, Content: text})},
 			}, b.downloadMounts()...),
 			Hint: "this is what [build-system] of pyproject.toml requires; " + b.installHint(),
 		}

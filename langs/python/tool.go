@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/birdhouse-build/birdhouse/langs/app"
+	"github.com/birdhouse-build/birdhouse/langs/python/toml"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
 
@@ -191,6 +192,9 @@ func (p *project) noLock() (tool, spec.Problems) {
 		if len(m.dependencies)+len(m.optional)+len(m.groups) == 0 && m.root.Get("project", "dynamic") == nil {
 			return tool{source: "no dependencies"}, nil
 		}
+		if pr := m.unlockedSource(); pr != nil {
+			return tool{}, spec.Problems{*pr}
+		}
 		pr := m.problem(m.root.Get("project", "dependencies"), "there is no lock file: the newest versions that fit are installed, and another build may install others", "run `uv lock` and commit uv.lock; check that .dockerignore does not exclude it")
 		pr.Severity = spec.Warning
 		return tool{unlocked, m.file, "no lock file"}, spec.Problems{pr}
@@ -203,4 +207,21 @@ func (p *project) noLock() (tool, spec.Problems) {
 		}
 	}
 	return tool{source: "nothing to install"}, nil
+}
+
+// unlockedSource reports a dependency that comes from a place of its own, which without a
+// lock file is not known: a package of the same name might be installed from elsewhere.
+func (m *pyproject) unlockedSource() *spec.Problem {
+	sources := m.root.Get("tool", "uv", "sources")
+	for _, name := range sources.Keys() {
+		for _, one := range slices.Concat(sources.Get(name).List(), []*toml.Value{sources.Get(name)}) {
+			for _, key := range []string{"git", "url", "index"} {
+				if one.Get(key) != nil {
+					pr := m.problem(one.Get(key), fmt.Sprintf("%s comes from another place than the default index, and there is no lock file that says what was found there", name), "run `uv lock` and commit uv.lock; check that .dockerignore does not exclude it")
+					return &pr
+				}
+			}
+		}
+	}
+	return nil
 }
