@@ -158,7 +158,7 @@ func TestPythonDjango(t *testing.T) {
 			e2etest.Edit(t, filepath.Join(dir, "requirements.txt"), "gunicorn==23.0.0", c.server)
 			e2etest.Contains(t, harness.Run(t, e2etest.Birdhouse(t, "plan", dir)), c.says)
 			name, out := e2etest.Build(t, dir)
-			e2etest.Contains(t, out, "[build] python manage.py collectstatic", "1 static file copied")
+			e2etest.Contains(t, out, "python manage.py collectstatic --noinput", "1 static file copied")
 			p := start(t, name, port)
 			page := p.Get(t, "/")
 			e2etest.Contains(t, page, "<p>robin</p>")
