@@ -528,7 +528,11 @@ func (b *builder) checkWheels(chosen []lock.Chosen) spec.Problems {
 			hints = append(hints, fmt.Sprintf("Python %s has wheels of all dependencies:\nversion: %q", other, other))
 		}
 		if c.Sdist {
-			hints = append(hints, "it can be compiled from its source:\nbuild: {sdist: ["+c.Name+"]}")
+			packages := ""
+			if needs := b.compilePackages([]string{c.Name}); len(needs) > 0 {
+				packages = ", packages: [" + strings.Join(needs, ", ") + "]"
+			}
+			hints = append(hints, "it can be compiled from its source:\nbuild: {sdist: ["+c.Name+"]"+packages+"}")
 		}
 		problems = append(problems, b.lockProblem(c.Line, fmt.Sprintf("%s %s has no wheel for Python %s on Linux", c.Name, c.Version, b.runtime.version), strings.Join(hints, "\n")))
 	}

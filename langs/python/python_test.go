@@ -263,6 +263,7 @@ func TestRequirements(t *testing.T) {
 	require.Equal(t, []string{"libpq-dev"}, deps.Base.Packages)
 	require.Equal(t, "psycopg2 is compiled from its source", deps.Native)
 	require.Contains(t, steps(deps), "--only-binary :all: --no-binary psycopg2")
+	require.Contains(t, deps.Steps[0].Hint, "build: {packages: [perl-base]}")
 	require.NotContains(t, steps(deps), "--python-platform")
 	require.Contains(t, steps(stage(t, r.Plan, "libraries")), "libcheck --root /run-root --modules **/*.cpython-*.so")
 }

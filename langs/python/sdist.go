@@ -18,17 +18,24 @@ var compileNeeds = map[string]string{
 // sdistHint says which Debian packages the packages of build.sdist are compiled against, as
 // far as they are known and build.packages does not have them.
 func (b *builder) sdistHint() string {
+	missing := b.compilePackages(b.spec.Build.SDist)
+	if len(missing) == 0 {
+		return ""
+	}
+	return "it is compiled against what Debian has in\nbuild: {packages: [" + strings.Join(missing, ", ") + "]}\n"
+}
+
+// compilePackages are the Debian packages that packages are compiled against, as far as they
+// are known and build.packages does not have them, sorted.
+func (b *builder) compilePackages(names []string) []string {
 	var missing []string
-	for _, name := range b.spec.Build.SDist {
+	for _, name := range names {
 		for _, pkg := range strings.Fields(compileNeeds[requirement.Name(name)]) {
 			if !slices.Contains(b.spec.Build.Packages, pkg) && !slices.Contains(missing, pkg) {
 				missing = append(missing, pkg)
 			}
 		}
 	}
-	if len(missing) == 0 {
-		return ""
-	}
 	slices.Sort(missing)
-	return "it is compiled against what Debian has in\nbuild: {packages: [" + strings.Join(missing, ", ") + "]}\n"
+	return missing
 }
