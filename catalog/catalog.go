@@ -15,7 +15,7 @@ import (
 
 	"github.com/birdhouse-build/birdhouse/catalog/define"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
-	"github.com/birdhouse-build/birdhouse/steps/layer"
+	"github.com/birdhouse-build/birdhouse/steps/layer/layerspec"
 )
 
 // Image is a base image for one architecture, ready to be built.
@@ -50,7 +50,7 @@ type Layer struct {
 	// come from and are mounted. Of a toolchain it only has
 	// Exclude, patterns of paths in /usr/local/go, and of a layer that is made
 	// Exclude, patterns of paths in it.
-	Spec layer.Spec
+	Spec layerspec.Spec
 	// Make is the command that makes the layer; nil for all others.
 	Make *Make
 	// GoToolchain is the Go release to install in /usr/local/go through Go's own
@@ -328,7 +328,7 @@ func (c *Catalog) image(b plan.Base, arch, build string) (*Image, error) {
 		img.Layers = append(img.Layers, Layer{
 			Name:           "toolchain",
 			What:           "go" + b.Version,
-			Spec:           layer.Spec{Exclude: slices.Clone(def.Go.Exclude)},
+			Spec:           layerspec.Spec{Exclude: slices.Clone(def.Go.Exclude)},
 			GoToolchain:    b.Version,
 			GoArchitecture: arch,
 			Bootstrap:      boot,
@@ -458,7 +458,7 @@ func (c *Catalog) stack(at define.Place, build string, names, top []string) ([]L
 // layer returns a layer whose placeholders are replaced, but for its Make.
 func (c *Catalog) layer(at define.Place, def define.Layer) (Layer, error) {
 	if def.Make != nil {
-		return Layer{Name: def.Name, What: def.What, Spec: layer.Spec{Exclude: def.Exclude}}, nil
+		return Layer{Name: def.Name, What: def.What, Spec: layerspec.Spec{Exclude: def.Exclude}}, nil
 	}
 	pkgs, err := c.packages(at, def)
 	if err != nil {
@@ -468,7 +468,7 @@ func (c *Catalog) layer(at define.Place, def define.Layer) (Layer, error) {
 		Name:     def.Name,
 		What:     def.What,
 		Packages: pkgs,
-		Spec: layer.Spec{
+		Spec: layerspec.Spec{
 			Exclude:  append(c.defs.Expand(at, c.defs.Trim.Exclude), def.Exclude...),
 			Keep:     append(c.defs.Expand(at, c.defs.Trim.Keep), def.Keep...),
 			CABundle: def.CABundle,
@@ -478,18 +478,18 @@ func (c *Catalog) layer(at define.Place, def define.Layer) (Layer, error) {
 	}
 	l.What = versions(l.What, pkgs)
 	for _, p := range pkgs {
-		l.Spec.Packages = append(l.Spec.Packages, layer.Package{SHA256: p.SHA256})
+		l.Spec.Packages = append(l.Spec.Packages, layerspec.Package{SHA256: p.SHA256})
 	}
 	if def.Archive != "" {
 		if l.Archive, err = c.archive(at, def.Archive); err != nil {
 			return Layer{}, err
 		}
-		l.Spec.Archives = []layer.Archive{{
+		l.Spec.Archives = []layerspec.Archive{{
 			Name:            l.Archive.Name + " " + l.Archive.Version,
 			StripComponents: c.defs.Archives[def.Archive].StripComponents,
 		}}
 		for _, t := range def.Take {
-			l.Spec.Archives[0].Take = append(l.Spec.Archives[0].Take, layer.Take(t))
+			l.Spec.Archives[0].Take = append(l.Spec.Archives[0].Take, layerspec.Take(t))
 		}
 		if l.Archive.CPE != "" {
 			record, err := l.Archive.record()
@@ -504,11 +504,11 @@ func (c *Catalog) layer(at define.Place, def define.Layer) (Layer, error) {
 		return Layer{}, err
 	}
 	for _, f := range def.Files {
-		l.Spec.Files = append(l.Spec.Files, layer.File{Path: f.Path, Mode: f.Mode, Content: f.Content, Link: f.Link, Dir: f.Dir, Owner: f.Owner})
+		l.Spec.Files = append(l.Spec.Files, layerspec.File{Path: f.Path, Mode: f.Mode, Content: f.Content, Link: f.Link, Dir: f.Dir, Owner: f.Owner})
 	}
 	for _, links := range def.Links {
 		for _, name := range links.Names {
-			l.Spec.Files = append(l.Spec.Files, layer.File{Path: links.Dir + "/" + name, Link: links.To})
+			l.Spec.Files = append(l.Spec.Files, layerspec.File{Path: links.Dir + "/" + name, Link: links.To})
 		}
 	}
 	return l, nil

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/birdhouse-build/birdhouse/catalog/define"
-	"github.com/birdhouse-build/birdhouse/steps/layer"
+	"github.com/birdhouse-build/birdhouse/steps/layer/layerspec"
 )
 
 // Index is a list of the packages that a suite of an archive had when the lock
@@ -51,7 +51,7 @@ func (c *Catalog) PackageLayer(suite, arch string, packages []Package, asked []s
 	l := Layer{
 		Name:     "packages",
 		Packages: packages,
-		Spec: layer.Spec{
+		Spec: layerspec.Spec{
 			Exclude: c.defs.Expand(at, c.defs.Trim.Exclude),
 			Keep:    c.defs.Expand(at, c.defs.Trim.Keep),
 			Lower:   true,
@@ -62,7 +62,7 @@ func (c *Catalog) PackageLayer(suite, arch string, packages []Package, asked []s
 		if err := p.check(arch); err != nil {
 			return Layer{}, fmt.Errorf("package %.80q: %w", p.Name, err)
 		}
-		l.Spec.Packages = append(l.Spec.Packages, layer.Package{SHA256: p.SHA256})
+		l.Spec.Packages = append(l.Spec.Packages, layerspec.Package{SHA256: p.SHA256})
 		if slices.Contains(asked, p.Name) {
 			first = append(first, p.Name+" "+upstream(p.Version))
 		} else {

@@ -4,14 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/birdhouse-build/birdhouse/steps/layer"
+	"github.com/birdhouse-build/birdhouse/steps/layer/layerspec"
 )
 
 // record is a file of the image that says that the archive is in it, for
 // scanners that know only packages: an SPDX document
 // (https://spdx.github.io/spdx-spec/v2.3/) in the folder that
 // https://github.com/chainguard-dev/melange has for these.
-func (a Archive) record() (layer.File, error) {
+func (a Archive) record() (layerspec.File, error) {
 	type m = map[string]any
 	id := "SPDXRef-Package-" + a.Name
 	text, err := json.Marshal(m{
@@ -29,7 +29,7 @@ func (a Archive) record() (layer.File, error) {
 		"relationships": []m{{"spdxElementId": "SPDXRef-DOCUMENT", "relatedSpdxElement": id, "relationshipType": "DESCRIBES"}},
 	})
 	if err != nil {
-		return layer.File{}, fmt.Errorf("recording %s: %w", a.Name, err)
+		return layerspec.File{}, fmt.Errorf("recording %s: %w", a.Name, err)
 	}
-	return layer.File{Path: "/var/lib/db/sbom/" + a.Name + ".spdx.json", Mode: "0644", Content: string(text) + "\n"}, nil
+	return layerspec.File{Path: "/var/lib/db/sbom/" + a.Name + ".spdx.json", Mode: "0644", Content: string(text) + "\n"}, nil
 }

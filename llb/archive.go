@@ -9,12 +9,12 @@ import (
 	digest "github.com/opencontainers/go-digest"
 
 	"github.com/birdhouse-build/birdhouse/catalog"
-	"github.com/birdhouse-build/birdhouse/steps/layer"
+	"github.com/birdhouse-build/birdhouse/steps/layer/layerspec"
 )
 
 // archives are the mounts of a layer's archive, which is no Debian package, and
 // what of the layer's specification depends on where it comes from.
-func (c *Catalog) archives(ref string, l catalog.Layer, dir string, group llb.ConstraintsOpt) ([]layer.Archive, []llb.RunOption, error) {
+func (c *Catalog) archives(ref string, l catalog.Layer, dir string, group llb.ConstraintsOpt) ([]layerspec.Archive, []llb.RunOption, error) {
 	if l.Archive == nil {
 		return nil, nil, nil
 	}
@@ -32,7 +32,7 @@ func (c *Catalog) archives(ref string, l catalog.Layer, dir string, group llb.Co
 		append(constraints, llb.WithDescription(c.archiveDescription(*l.Archive, file, from))),
 		llb.Checksum(digest.Digest(file.Digest)),
 		llb.Filename("archive"))...)
-	return []layer.Archive{spec}, []llb.RunOption{llb.AddMount(dir, st, llb.Readonly)}, nil
+	return []layerspec.Archive{spec}, []llb.RunOption{llb.AddMount(dir, st, llb.Readonly)}, nil
 }
 
 // archiveDescription is for the error of an archive that cannot be had.

@@ -47,7 +47,7 @@ func TestRealPackages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		spec.Packages = append(spec.Packages, Package{found[0], fmt.Sprintf("%x", sha256.Sum256(content))})
+		spec.Packages = append(spec.Packages, Package{Path: found[0], SHA256: fmt.Sprintf("%x", sha256.Sum256(content))})
 		if err := run("dpkg-deb", "-x", found[0], theirs); err != nil {
 			t.Fatal(err)
 		}

@@ -266,10 +266,10 @@ func TestBadSpecs(t *testing.T) {
 		spec Spec
 		want string
 	}{
-		"wrong checksum":   {Spec{Packages: []Package{{good.Path, strings.Repeat("0", 64)}}}, "checksum does not match"},
-		"no checksum":      {Spec{Packages: []Package{{good.Path, ""}}}, "not a SHA-256"},
-		"short checksum":   {Spec{Packages: []Package{{good.Path, good.SHA256[:62]}}}, "not a SHA-256"},
-		"missing package":  {Spec{Packages: []Package{{good.Path + "x", good.SHA256}}}, "no such file"},
+		"wrong checksum":   {Spec{Packages: []Package{{Path: good.Path, SHA256: strings.Repeat("0", 64)}}}, "checksum does not match"},
+		"no checksum":      {Spec{Packages: []Package{{Path: good.Path, SHA256: ""}}}, "not a SHA-256"},
+		"short checksum":   {Spec{Packages: []Package{{Path: good.Path, SHA256: good.SHA256[:62]}}}, "not a SHA-256"},
+		"missing package":  {Spec{Packages: []Package{{Path: good.Path + "x", SHA256: good.SHA256}}}, "no such file"},
 		"package twice":    {Spec{Packages: []Package{good, good}}, "package one is there twice"},
 		"bad pattern":      {Spec{Exclude: []string{"a/[b"}}, "exclude: pattern"},
 		"bad keep":         {Spec{Keep: []string{"../b"}}, "keep: pattern"},
