@@ -31,9 +31,9 @@ func zipped(t *testing.T, files [][2]string) []byte {
 
 // What a build shows of a project that cannot be built: what is wrong, and what to do.
 func TestPythonBadInput(t *testing.T) {
-	amd64, data := wheel(t, "elsewhere", "1.0", "cp313-cp313-win_amd64", "")
+	windows, data := wheel(t, "elsewhere", "1.0", "py3-none-win_amd64", "")
 	pure, ours := wheel(t, "oak_hollow_nest", "1.0", "py3-none-any", "")
-	server := index(t, "", map[string][]byte{amd64: data, pure: ours, "source_only-1.0.tar.gz": []byte("no archive")})
+	server := index(t, "", map[string][]byte{windows: data, pure: ours, "source_only-1.0.tar.gz": []byte("no archive")})
 	from := "build: {env: {UV_DEFAULT_INDEX: \"" + server.URL + "/simple\"}}\n"
 	for _, c := range []struct {
 		name  string
@@ -44,7 +44,7 @@ func TestPythonBadInput(t *testing.T) {
 		{"a hash that is another", map[string]string{
 			"requirements.txt": "oak_hollow_nest==1.0 --hash=sha256:" + strings.Repeat("0", 64) + "\n",
 			"main.py":          "", "birdhouse.yaml": "language: python\n" + from,
-		}, []string{"Hash mismatch for `oak_hollow_nest==1.0`", strings.Repeat("0", 64)}, []string{"[deps] uv pip install --requirements requirements.txt failed"}},
+		}, []string{"Hash mismatch for `oak-hollow-nest==1.0`", strings.Repeat("0", 64)}, []string{"[deps] uv pip install --requirements requirements.txt failed"}},
 		{"no wheel", map[string]string{
 			"requirements.txt": "source-only==1.0\n",
 			"main.py":          "", "birdhouse.yaml": "language: python\n" + from,
@@ -52,7 +52,7 @@ func TestPythonBadInput(t *testing.T) {
 		{"a wheel for another platform", map[string]string{
 			"requirements.txt": "elsewhere==1.0\n",
 			"main.py":          "", "birdhouse.yaml": "language: python\n" + from,
-		}, []string{"elsewhere", "no wheels with a matching platform tag"}, []string{"another version:"}},
+		}, []string{"elsewhere", "no wheels with a matching platform tag"}, []string{"or has one for another"}},
 		{"a module that does not import", map[string]string{
 			"requirements.txt": "flask==3.1.2\ngunicorn==23.0.0\n",
 			"app.py":           "from flask import Flask\nimport nothing_like_that\n\napp = Flask(__name__)\n",

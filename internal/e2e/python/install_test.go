@@ -150,10 +150,11 @@ func index(t *testing.T, password string, files map[string][]byte) *httptest.Ser
 func TestPythonPrivateIndex(t *testing.T) {
 	const password = "sings-at-dawn"
 	file, data := wheel(t, "oak_hollow_nest", "1.0", "py3-none-any", "where = 'in the oak'\n")
-	server := index(t, password, map[string][]byte{file: data})
+	wren, more := wheel(t, "oak_hollow_wren", "1.0", "py3-none-any", "name = 'wren'\n")
+	server := index(t, password, map[string][]byte{file: data, wren: more})
 	dir := write(t, map[string]string{
-		"requirements.txt": "oak_hollow_nest==1.0\n",
-		"main.py":          "import oak_hollow_nest\nprint(oak_hollow_nest.where)\n",
+		"requirements.txt": "oak_hollow_nest==1.0\noak_hollow_wren @ " + server.URL + "/files/" + wren + "\n",
+		"main.py":          "import oak_hollow_nest, oak_hollow_wren\nprint(oak_hollow_wren.name, oak_hollow_nest.where)\n",
 		"birdhouse.yaml":   "language: python\nsecrets: [netrc]\nbuild: {env: {UV_DEFAULT_INDEX: \"" + server.URL + "/simple\"}}\n",
 	})
 	netrc := func(password string) string {
@@ -162,9 +163,9 @@ func TestPythonPrivateIndex(t *testing.T) {
 		return "id=netrc,src=" + file
 	}
 	out := e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", "--secret", netrc("sings-at-dusk"), dir))
-	e2etest.Contains(t, out, "oak_hollow_nest", "401 Unauthorized", "secrets: [netrc]")
+	e2etest.Contains(t, out, "oak-hollow-nest", "401 Unauthorized", "secrets: [netrc]")
 	name, out := e2etest.Build(t, dir, "--secret", netrc(password))
-	if got := e2etest.Answer(t, name, nil); got != "in the oak" {
+	if got := e2etest.Answer(t, name, nil); got != "wren in the oak" {
 		t.Errorf("the program prints %q", got)
 	}
 	checkSecret(t, name, out, password)

@@ -27,8 +27,8 @@ type sample struct {
 var samples = []sample{
 	{name: "bare", serves: true, want: "hello from python", files: []string{"main.py"}, modules: []string{}, not: []string{"uv "}},
 	{name: "script", want: "3 birds", files: []string{"birds.txt", "count.py"}, modules: []string{}, not: []string{"uv "}},
-	{name: "requirements", serves: true, want: "requests 2.32.5, 2 proxies", files: []string{"app.py"},
-		modules: []string{"bottle.py", "certifi", "charset_normalizer", "idna", "requests", "socks.py", "sockshandler.py", "urllib3", "waitress"}},
+	{name: "requirements", serves: true, want: "hello from requests 2.32.5, 2 proxies", files: []string{"app.py"},
+		modules: []string{"bottle.py", "certifi", "charset_normalizer", "greeting.py", "idna", "requests", "socks.py", "sockshandler.py", "urllib3", "waitress"}},
 	{name: "hashed", serves: true, want: "hello from bottle", files: []string{"wsgi.py"}, modules: []string{"bottle.py", "waitress"}},
 	{name: "uv-package", want: "robin, swift, wren", files: []string{}, modules: []string{"bird_list", "click"},
 		says: []string{"[deps] uv sync --frozen", "[test] python -m pytest", "1 passed", "build the wheel of bird-list"}},

@@ -1,4 +1,5 @@
 import bottle
+import greeting
 import requests
 import socks
 
@@ -7,4 +8,4 @@ app = bottle.Bottle()
 
 @app.get("/")
 def hello():
-    return f"requests {requests.__version__}, {socks.SOCKS5} proxies"
+    return f"{greeting.WORD} from requests {requests.__version__}, {socks.SOCKS5} proxies"

@@ -1,0 +1,3 @@
+"""Greets."""
+
+WORD = "hello"
