@@ -59,7 +59,8 @@ func TestPythonBadInput(t *testing.T) {
 			"birdhouse.yaml":   "language: python\nversion: \"3.13\"\nsmoke: {path: /}\n",
 		}, []string{"Traceback", "ModuleNotFoundError: No module named 'nothing_like_that'"}, []string{"birdhouse.yaml:3", "smoke"}},
 		{"setup.py that reads the network", map[string]string{
-			"setup.py":       "import urllib.request\nfrom setuptools import setup\n\nurllib.request.urlopen('http://192.0.2.1/version', timeout=5)\nsetup(name='nest', version='1', py_modules=['nest'])\n",
+			"pyproject.toml": "[project]\nname = \"nest\"\nversion = \"1\"\n\n[build-system]\nrequires = [\"setuptools==80.9.0\"]\nbuild-backend = \"setuptools.build_meta\"\n\n[tool.setuptools]\npy-modules = [\"nest\"]\n",
+			"setup.py":       "import urllib.request\nfrom setuptools import setup\n\nurllib.request.urlopen('http://192.0.2.1/version', timeout=5)\nsetup()\n",
 			"nest.py":        "print('hello')\n",
 			"birdhouse.yaml": "language: python\nentrypoint: [python, -m, nest]\n",
 		}, []string{"Network is unreachable"}, []string{"build the wheel of", "without network"}},
