@@ -170,6 +170,20 @@ func TestPythonPrivateIndex(t *testing.T) {
 	}
 	checkSecret(t, name, out, password)
 
+	// The configuration of pip has the index's address and the password.
+	config := filepath.Join(t.TempDir(), "pip.conf")
+	e2etest.Write(t, config, "[global]\nindex-url = "+strings.Replace(server.URL, "://", "://robin:"+password+"@", 1)+"/simple\n")
+	dir = write(t, map[string]string{
+		"requirements.txt": "oak_hollow_nest==1.0\n",
+		"main.py":          "import oak_hollow_nest\nprint(oak_hollow_nest.where)\n",
+		"birdhouse.yaml":   "language: python\nsecrets: [pip.conf]\n",
+	})
+	name, out = e2etest.Build(t, dir, "--secret", "id=pip.conf,src="+config)
+	if got := e2etest.Answer(t, name, nil); got != "in the oak" {
+		t.Errorf("the program prints %q", got)
+	}
+	checkSecret(t, name, out, password)
+
 	// The index that a manifest names, with credentials of its own, and no lock file.
 	dir = write(t, map[string]string{
 		"pyproject.toml": "[project]\nname = \"nest\"\nversion = \"1\"\nrequires-python = \">=3.11\"\ndependencies = [\"oak_hollow_nest\"]\n\n[[tool.uv.index]]\nname = \"oak-tree\"\nurl = \"" + server.URL + "/simple\"\n",
