@@ -205,6 +205,7 @@ func checkSecret(t *testing.T, name, out, password string) {
 	if strings.Contains(out, password) {
 		t.Errorf("the build printed the password:\n%s", out)
 	}
+	contents(t, e2etest.Stored(t, name, ""))
 	for file, m := range e2etest.Files(t, e2etest.Stored(t, name, "")) {
 		if strings.Contains(string(m.Data), password) {
 			t.Errorf("%s has the password in it", file)

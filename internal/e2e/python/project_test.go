@@ -111,7 +111,7 @@ func listenOn(t *testing.T, dir string) int {
 
 // never is in no image: what installs and builds, and what it leaves behind.
 var never = regexp.MustCompile(`(^|/)(pip|uv|setuptools|wheel|_distutils_hack|poetry|pdm|pipenv|hatchling)(-[^/]*dist-info)?(/|$)` +
-	`|(^|/)(activate[^/]*|deactivate[^/]*|pydoc\.bat|CACHEDIR\.TAG|\.lock|\.gitignore|INSTALLER|REQUESTED|uv_cache\.json|uv_build\.json|\.env|birdhouse\.yaml|[^/]*\.lock|Pipfile|pylock\.toml|requirements[^/]*\.txt)$` +
+	`|(^|/)(activate[^/]*|deactivate[^/]*|pydoc\.bat|CACHEDIR\.TAG|\.lock|\.gitignore|INSTALLER|REQUESTED|direct_url\.json|uv_cache\.json|uv_build\.json|\.env|birdhouse\.yaml|[^/]*\.lock|Pipfile|pylock\.toml|requirements[^/]*\.txt)$` +
 	`|(^|/)(tests|conftest\.py|test_[^/]*\.py)(/|$)|/include/.*\.h$`)
 
 // contents are the files below /app that the image has beside its environment's, and the
