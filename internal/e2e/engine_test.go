@@ -159,7 +159,14 @@ func leftovers(t *testing.T, root string) []string {
 			left = append(left, m.Mountpoint)
 		}
 	}
-	out, err := exec.Command("runc", "list", "--format", "json").Output()
+	// It fails when a container of somebody else's goes away meanwhile.
+	var out []byte
+	for range 100 {
+		if out, err = exec.Command("runc", "list", "--format", "json").Output(); err == nil {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,6 +224,17 @@ func stalling(t *testing.T, matches func(*http.Request) bool) (addr string, aske
 func TestInterrupt(t *testing.T) {
 	root := harness.SharedRoot(t)
 	good := e2etest.Sample(t, "go/hello")
+	// The commands' temporary files, which others do not write between.
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	nothingLeft := func(t *testing.T, root, program string) {
+		t.Helper()
+		nothingLeft(t, root, program)
+		folders, err := filepath.Glob(filepath.Join(temp, "birdhouse-*"))
+		if err != nil || len(folders) > 0 {
+			t.Errorf("left behind for temporary files: %q, %v", folders, err)
+		}
+	}
 	works := func(t *testing.T) {
 		t.Helper()
 		harness.Run(t, e2etest.Birdhouse(t, "build", "-t", "kept", "--progress=plain", good))
