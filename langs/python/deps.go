@@ -318,7 +318,7 @@ func (p *project) readLock(t tool) (*lock.Lock, spec.Problems) {
 		problems = append(problems, l.Stale(m)...)
 	}
 	if t.name == uvTool && p.top.pyproject != nil {
-		problems = append(problems, p.checkUVLock(t)...)
+		problems = append(problems, p.checkUVLock(t.file, l.Root)...)
 	}
 	return l, problems
 }

@@ -110,7 +110,21 @@ func (p *project) readPipfile() spec.Problems {
 		return spec.Problems{*problem}
 	}
 	p.pipfile = root
-	return nil
+	return checkCredentials(name, root)
+}
+
+// checkSettings reads uv.toml, which uv sees as it is.
+func (p *project) checkSettings() spec.Problems {
+	name := path.Join(p.root, "uv.toml")
+	data, err := p.files.Read(name)
+	if err != nil {
+		return spec.Problems{app.Unreadable(name, err)}
+	}
+	root, problem := parseTOML(name, data)
+	if problem != nil {
+		return spec.Problems{*problem}
+	}
+	return checkCredentials(name, root)
 }
 
 // findRoot finds uv's workspace that a folder belongs to, its own or one further up

@@ -47,6 +47,11 @@ func parsePyproject(file string, data []byte) (*pyproject, spec.Problems) {
 		return nil, spec.Problems{*problem}
 	}
 	m := &pyproject{file: file, root: root, optional: map[string][]dependency{}, groups: map[string][]dependency{}, scripts: map[string]string{}}
+	for _, key := range [][]string{{"project"}, {"dependency-groups"}, {"build-system"}, {"tool", "uv"}, {"tool", "poetry"}, {"tool", "pdm"}, {"tool", "hatch"}} {
+		if problems := checkCredentials(file, root.Get(key...)); problems != nil {
+			return nil, problems
+		}
+	}
 	project, poetry := root.Get("project"), root.Get("tool", "poetry")
 	m.name = project.Get("name").String()
 	if m.name == "" {
@@ -122,18 +127,29 @@ func (m *pyproject) requirements(v *toml.Value, what string) ([]dependency, spec
 			problems = append(problems, m.problem(e, fmt.Sprintf("%s: %v", what, err), ""))
 			continue
 		}
-		if requirement.Credentials(r.URL) {
-			// Without a range: the line, which an error shows, has the secret in it.
-			problems = append(problems, app.FileProblem(m.file, fmt.Sprintf("line %d: %s: the URL of %s has a password in it: whoever has the project, a build record or a cache can read it", e.Line(), what, r.Name), credentialsHint))
-			continue
-		}
 		all = append(all, dependency{r, e})
 	}
 	return all, problems
 }
 
-// credentialsHint says where credentials belong.
-const credentialsHint = "withdraw the password, take it out of the URL, and write in the descriptor:\nsecrets: [netrc]\nthen build with --secret id=netrc,src=$HOME/.netrc"
+// checkCredentials reports the first URL with a password in a value or in what is in it: all that
+// installers read becomes a part of plans and of cache keys.
+func checkCredentials(file string, v *toml.Value) spec.Problems {
+	if requirement.Credentials(v.String()) {
+		return spec.Problems{requirement.CredentialsProblem(file, v.Line())}
+	}
+	for _, e := range v.List() {
+		if problems := checkCredentials(file, e); problems != nil {
+			return problems
+		}
+	}
+	for _, key := range v.Keys() {
+		if problems := checkCredentials(file, v.Get(key)); problems != nil {
+			return problems
+		}
+	}
+	return nil
+}
 
 // readPython reads the conditions on Python's version.
 func (m *pyproject) readPython() spec.Problems {

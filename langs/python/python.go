@@ -54,7 +54,7 @@ func (Language) Plan(s *spec.Spec, files fs.FS, versions []string) (*plan.Plan, 
 	if p == nil {
 		return nil, problems
 	}
-	problems = append(problems, p.checkIndexes()...)
+	problems = append(problems, p.checkSettings()...)
 	b := &builder{project: p, versions: versions}
 	var found spec.Problems
 	b.tool, found = p.chooseTool()

@@ -251,10 +251,27 @@ func TestRequirements(t *testing.T) {
 	r = planFor(t, "language: python\n", files("app.py", "", "requirements.txt", "--index-url https://me:hunter2@example.com/simple\nflask\n"))
 	require.Nil(t, r.Plan)
 	require.NotContains(t, r.Text, "hunter2")
-	r = planFor(t, "language: python\n", files("main.py", "", "pyproject.toml", "[project]\nname = \"a\"\n[[tool.uv.index]]\nurl = \"https://me:hunter2@example.com/simple\"\n"))
-	require.Nil(t, r.Plan)
-	require.Contains(t, r.Text, "line 4: the URL of an index has a password in it")
-	require.NotContains(t, r.Text, "hunter2")
+	const secret = "\"https://me:hunter2@example.com/simple\"\n"
+	for file, text := range map[string]string{
+		"uv.toml": "[pip]\nx = 1\nindex-url = " + secret,
+		"Pipfile": "[packages]\n[packages.a]\ngit = " + secret,
+		// In pyproject.toml.
+		"index":        "[[tool.uv.index]]\n\nurl = " + secret,
+		"default":      "[tool.uv]\n\nindex-url = " + secret,
+		"source":       "[tool.uv.sources.a]\n\ngit = " + secret,
+		"build system": "[build-system]\n\nrequires = [\"a @ " + secret[1:len(secret)-1] + "]\n",
+		"group":        "[dependency-groups]\n\na = [\"a @ " + secret[1:len(secret)-1] + "]\n",
+		"poetry":       "[tool.poetry.dependencies]\n\na = {git = " + secret[:len(secret)-1] + "}\n",
+	} {
+		name := "pyproject.toml"
+		if strings.Contains(file, "file") || strings.HasSuffix(file, ".toml") {
+			name = file
+		}
+		r = planFor(t, "language: python\n", files("main.py", "", name, text))
+		require.Nil(t, r.Plan, file)
+		require.Contains(t, r.Text, name+": line 3: a password or a token stands in the URL", file)
+		require.NotContains(t, r.Text, "hunter2", file)
+	}
 
 	// A source that is compiled.
 	r = planFor(t, "language: python\nbuild: {sdist: [psycopg2], packages: [libpq-dev]}\n", files("app.py", "", "requirements.txt", "psycopg2\n"))

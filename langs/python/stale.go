@@ -2,11 +2,11 @@ package python
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
 
-	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/python/requirement"
 	"github.com/birdhouse-build/birdhouse/langs/python/toml"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
@@ -16,15 +16,7 @@ import (
 // installs by the lock as it is. Of each project in it the file has what its manifest asked for
 // (https://docs.astral.sh/uv/concepts/projects/sync/#checking-if-the-lockfile-is-up-to-date);
 // markers, which uv writes anew, are not compared.
-func (p *project) checkUVLock(t tool) spec.Problems {
-	data, err := p.files.Read(t.file)
-	if err != nil {
-		return spec.Problems{app.Unreadable(t.file, err)}
-	}
-	root, problem := parseTOML(t.file, data)
-	if problem != nil {
-		return spec.Problems{*problem}
-	}
+func (p *project) checkUVLock(file string, root *toml.Value) spec.Problems {
 	locked := map[string]*toml.Value{}
 	for _, pkg := range root.Get("package").List() {
 		source := pkg.Get("source")
@@ -40,11 +32,11 @@ func (p *project) checkUVLock(t tool) spec.Problems {
 		metadata, ok := locked[requirement.Name(m.name)]
 		if !ok {
 			if p.top.root.Get("tool", "uv", "workspace") != nil && len(m.dependencies) > 0 {
-				problems = append(problems, m.problem(m.root.Get("project", "name"), fmt.Sprintf("%s was made before %s was a member of the workspace", t.file, m.name), "run `uv lock` and commit the file"))
+				problems = append(problems, m.problem(m.root.Get("project", "name"), fmt.Sprintf("%s was made before %s was a member of the workspace", file, m.name), "run `uv lock` and commit the file"))
 			}
 			continue
 		}
-		problems = append(problems, m.compareUV(t.file, metadata)...)
+		problems = append(problems, m.compareUV(file, metadata)...)
 	}
 	return problems
 }
@@ -70,11 +62,10 @@ func (m *member) compareUV(file string, metadata *toml.Value) spec.Problems {
 		add(dev.Get(group))
 	}
 	asked := slices.Clone(m.dependencies)
-	for _, list := range m.optional {
-		asked = append(asked, list...)
-	}
-	for _, list := range m.groups {
-		asked = append(asked, list...)
+	for _, more := range []map[string][]dependency{m.optional, m.groups} {
+		for _, name := range slices.Sorted(maps.Keys(more)) {
+			asked = append(asked, more[name]...)
+		}
 	}
 	known := map[string]bool{}
 	for _, d := range asked {
@@ -104,46 +95,4 @@ func uvKey(name string, extras []string, s requirement.Specifier) string {
 	extras = normalized(extras)
 	slices.Sort(extras)
 	return name + "[" + strings.Join(extras, ",") + "]" + strings.Join(clauses, ",")
-}
-
-// checkIndexes reports credentials in the URLs of indexes.
-func (p *project) checkIndexes() spec.Problems {
-	var problems spec.Problems
-	look := func(file string, list *toml.Value) {
-		for _, one := range list.List() {
-			v := one
-			if v.Kind() == toml.Table {
-				v = one.Get("url")
-			}
-			if requirement.Credentials(v.String()) {
-				// Without a range: the line, which an error shows, has the secret in it.
-				problems = append(problems, app.FileProblem(file, fmt.Sprintf("line %d: the URL of an index has a password in it: whoever has the project, a build record or a cache can read it", v.Line()), credentialsHint))
-			}
-		}
-	}
-	for _, m := range append([]*member{p.top}, p.members...) {
-		if m.pyproject == nil {
-			continue
-		}
-		for _, key := range [][]string{{"uv", "index"}, {"uv", "extra-index-url"}, {"poetry", "source"}, {"pdm", "source"}} {
-			look(m.file, m.root.Get(append([]string{"tool"}, key...)...))
-		}
-	}
-	if p.pipfile != nil {
-		look(path.Join(p.root, "Pipfile"), p.pipfile.Get("source"))
-	}
-	name := path.Join(p.root, "uv.toml")
-	data, err := p.files.Read(name)
-	if err != nil {
-		return append(problems, app.Unreadable(name, err))
-	}
-	if data != nil {
-		root, problem := parseTOML(name, data)
-		if problem != nil {
-			return append(problems, *problem)
-		}
-		look(name, root.Get("index"))
-		look(name, root.Get("extra-index-url"))
-	}
-	return problems
 }

@@ -34,6 +34,8 @@ type Lock struct {
 	Format Format
 	// File is the path that was given to Read.
 	File string
+	// Root is the file's content, nil of a Pipfile.lock.
+	Root *toml.Value
 	// RequiresPython is for which versions of Python the lock was made; zero when it does
 	// not say. PythonLine is where that stands.
 	RequiresPython requirement.Specifier
@@ -218,6 +220,7 @@ func Read(file string, data []byte) (*Lock, spec.Problems) {
 	if err != nil {
 		return nil, spec.Problems{tomlProblem(file, err, l.relock())}
 	}
+	l.Root = root
 	r := &reader{lock: l}
 	switch l.Format {
 	case UV:

@@ -231,9 +231,9 @@ func Credentials(text string) bool {
 	if i < 0 {
 		return false
 	}
-	user, password, hasPassword := strings.Cut(rest[:i], ":")
-	if hasPassword {
-		return !isVariable(password) && password != ""
+	user, password, _ := strings.Cut(rest[:i], ":")
+	if password != "" {
+		return !isVariable(password)
 	}
 	scheme := strings.ToLower(text[:strings.Index(text, "://")])
 	// A user of HTTP without a password is a token, unless it is the one that git

@@ -229,7 +229,7 @@ func TestCredentials(t *testing.T) {
 		"git+ssh://me:secret@git.example.com/a.git":       true,
 		"git+https://git.example.com/a.git@v1":            false,
 		"./folder":                                        false,
-		"https://me:@index.example.com":                   false,
+		"https://token:@index.example.com":                true,
 		"ssh://git@git.example.com:22/a?x=https://a:b@c/": false,
 	} {
 		if got := Credentials(text); got != want {

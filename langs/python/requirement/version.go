@@ -343,16 +343,20 @@ func suggestClause(text string) string {
 // IsZero says whether every version is allowed.
 func (s Specifier) IsZero() bool { return len(s.clauses) == 0 }
 
-// String returns the conditions as they were written, without spaces.
+// String returns the conditions in their order, with versions in the normal form.
 func (s Specifier) String() string {
-	var b strings.Builder
+	parts := make([]string, len(s.clauses))
 	for i, c := range s.clauses {
-		if i > 0 {
-			b.WriteByte(',')
+		text := c.version.String()
+		switch {
+		case c.operator == "===":
+			text = c.text
+		case c.prefix:
+			text += ".*"
 		}
-		b.WriteString(c.operator + c.text)
+		parts[i] = c.operator + text
 	}
-	return b.String()
+	return strings.Join(parts, ",")
 }
 
 // Exact returns the version of a specifier that allows one only, such as ==1.2.
