@@ -247,6 +247,12 @@ func (b *builder) application() plan.Layer {
 			from.Exclude = append(from.Exclude, app.EscapePattern(m.rel))
 		}
 	}
+	for _, o := range b.own {
+		// What is installed is not there a second time.
+		if o.dir != b.app.dir && app.Within(b.app.dir, o.dir) && b.memberAt(o.dir) == nil {
+			from.Exclude = append(from.Exclude, app.EscapePattern(app.Relative(b.root, o.dir)))
+		}
+	}
 	if output := b.spec.Build.Output; len(output) > 0 && !slices.Contains(output, "") {
 		from.Include = nil
 		for _, name := range output {
