@@ -3,6 +3,7 @@ package python
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -188,7 +189,7 @@ func (b *builder) write(file *requirement.File, lines []requirement.Line, d *dep
 		}
 	}
 	for _, l := range lines {
-		if l.Path != "" && !b.files.IsFile(l.Path) {
+		if l.Path != "" && !requirement.IsArchive(l.Path) {
 			if d != nil {
 				d.paths = append(d.paths, localPath{l.Path, func(message, hint string) spec.Problem {
 					return app.LineProblem(l.File, l.Number, l.Text, "", message, hint)
@@ -208,7 +209,7 @@ func (b *builder) write(file *requirement.File, lines []requirement.Line, d *dep
 			if d != nil {
 				d.files = append(d.files, l.Path)
 			}
-			one.URL = "file://" + at(l.Path)
+			one.URL = archiveURL(l.Path)
 		}
 		text.WriteString(one.String())
 		for _, h := range l.Hashes {
@@ -371,13 +372,6 @@ func (b *builder) selectLocked() spec.Problems {
 			}
 			continue
 		case lock.File:
-			name, ok := app.InContext(b.root, c.Source.Path)
-			if !ok || !b.files.Exists(name) && strings.HasSuffix(name, ".toml") {
-				problems = append(problems, b.lockProblem(c.Line, fmt.Sprintf("%s is the file %s, outside of the build context", c.Name, c.Source.Path), "put it into the project"))
-				continue
-			}
-			b.deps.files = append(b.deps.files, name)
-			b.deps.text += c.Name + " @ file://" + at(name) + "\n"
 			b.deps.hashes, b.deps.pure = false, false
 		case lock.Git:
 			b.deps.git, b.deps.hashes, b.deps.pure = true, false, false
@@ -395,9 +389,9 @@ func (b *builder) selectLocked() spec.Problems {
 		}
 		rest = append(rest, c)
 	}
-	text, found := b.lock.Requirements(rest)
+	var found spec.Problems
+	b.deps.text, found = b.lockedText(rest)
 	problems = append(problems, found...)
-	b.deps.text += text
 	b.deps.indexes = b.namedIndexes()
 	b.deps.empty = b.deps.count == 0
 	for _, name := range b.directNames() {
@@ -406,14 +400,41 @@ func (b *builder) selectLocked() spec.Problems {
 	return append(problems, b.testLocked(m)...)
 }
 
+// lockedText writes what is locked as requirements, archives of the project among them.
+func (b *builder) lockedText(chosen []lock.Chosen) (string, spec.Problems) {
+	text, problems := b.lock.Requirements(chosen)
+	for _, c := range chosen {
+		if c.Source.Kind != lock.File {
+			continue
+		}
+		name, ok := app.InContext(b.root, c.Source.Path)
+		if !ok {
+			problems = append(problems, b.lockProblem(c.Line, fmt.Sprintf("%s is the file %s, outside of the build context", c.Name, c.Source.Path), "put it into the project"))
+			continue
+		}
+		if !slices.Contains(b.deps.files, name) {
+			b.deps.files = append(b.deps.files, name)
+		}
+		text += c.Name + " @ " + archiveURL(name)
+		if c.Marker != "" {
+			text += " ; " + c.Marker
+		}
+		text += "\n"
+	}
+	return text, problems
+}
+
+// archiveURL is the URL that an archive of the project has in build containers.
+func archiveURL(name string) string { return (&url.URL{Scheme: "file", Path: at(name)}).String() }
+
 // testLocked chooses what tests need: all groups.
 func (b *builder) testLocked(m lock.Manifest) spec.Problems {
 	if b.spec.Test == nil {
 		return nil
 	}
-	groups, extras := b.lock.Groups(m, b.member())
+	groups, _ := b.lock.Groups(m, b.member())
 	chosen, problems := b.lock.Select(m, lock.Want{Package: b.member(), Groups: groups, Extras: b.spec.Build.Extras, Targets: b.runtime.targets()})
-	if problems.HasErrors() && len(extras) == 0 {
+	if problems.HasErrors() {
 		return problems
 	}
 	more := false
@@ -425,8 +446,7 @@ func (b *builder) testLocked(m lock.Manifest) spec.Problems {
 	if !more {
 		return nil
 	}
-	text, problems := b.lock.Requirements(chosen)
-	b.deps.testText = text
+	b.deps.testText, problems = b.lockedText(chosen)
 	return problems
 }
 
@@ -641,7 +661,7 @@ func (b *builder) localSource(m *member, name string) (string, bool) {
 // localFolder is the folder that a path in a manifest names; archives are for the lock to
 // say.
 func (b *builder) localFolder(dir, text string) (string, bool) {
-	if text == "" || strings.HasSuffix(text, ".whl") || strings.HasSuffix(text, ".tar.gz") || strings.HasSuffix(text, ".zip") {
+	if text == "" || requirement.IsArchive(text) {
 		return "", false
 	}
 	return app.InContext(dir, text)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/langs/python/lock"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 	"github.com/birdhouse-build/birdhouse/steps/exec"
 )
@@ -166,7 +167,17 @@ func (b *builder) installLarge(l large) plan.Stage {
 // syncCommand is what installs by uv's lock file, all but what the project itself
 // consists of.
 func (b *builder) syncCommand(tests bool) (name string, args []string) {
-	args = []string{"uv", "sync", "--frozen", "--no-install-project", "--no-install-workspace", "--no-install-local"}
+	args = []string{"uv", "sync", "--frozen", "--no-install-project", "--no-install-workspace"}
+	if len(b.deps.files) == 0 {
+		args = append(args, "--no-install-local")
+	} else {
+		// That flag leaves archives out as well.
+		for _, p := range b.lock.Packages {
+			if p.Source.Kind == lock.Directory || p.Source.Kind == lock.Virtual {
+				args = append(args, "--no-install-package", p.Name)
+			}
+		}
+	}
 	name = "uv sync --frozen"
 	switch {
 	case tests && b.top.root.Get("tool", "uv", "conflicts") != nil:
@@ -312,6 +323,9 @@ func (b *builder) uvManifests() plan.Mount {
 		if m.pyproject != nil {
 			mount.Files = append(mount.Files, plan.File{Path: m.file, Mode: 0o644, Content: m.reduced()})
 		}
+	}
+	for _, name := range b.deps.files {
+		mount.Include = append(mount.Include, app.EscapePattern(name))
 	}
 	if name := path.Join(b.root, "uv.toml"); b.files.Exists(name) {
 		mount.Include = append(mount.Include, app.EscapePattern(name))

@@ -48,10 +48,6 @@ func (b *builder) findOwn() spec.Problems {
 		done[dir] = true
 		o := &own{dir: dir}
 		if !b.files.IsDir(dir) {
-			if b.files.IsFile(dir) {
-				problems = append(problems, problem(fmt.Sprintf("%s is an archive of the project, which is not installed", dir), "unpack it into a folder, or have it come from an index"))
-				return
-			}
 			problems = append(problems, problem(fmt.Sprintf("there is no folder %s", dir), "check that .dockerignore does not exclude it"))
 			return
 		}

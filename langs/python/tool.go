@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/birdhouse-build/birdhouse/langs/app"
+	"github.com/birdhouse-build/birdhouse/langs/python/requirement"
 	"github.com/birdhouse-build/birdhouse/langs/python/toml"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
@@ -215,8 +216,8 @@ func (m *pyproject) unlockedSource() *spec.Problem {
 	sources := m.root.Get("tool", "uv", "sources")
 	for _, name := range sources.Keys() {
 		for _, one := range slices.Concat(sources.Get(name).List(), []*toml.Value{sources.Get(name)}) {
-			for _, key := range []string{"git", "url", "index"} {
-				if one.Get(key) != nil {
+			for _, key := range []string{"git", "url", "index", "path"} {
+				if v := one.Get(key); v != nil && (key != "path" || requirement.IsArchive(v.String())) {
 					pr := m.problem(one.Get(key), fmt.Sprintf("%s comes from another place than the default index, and there is no lock file that says what was found there", name), "run `uv lock` and commit uv.lock; check that .dockerignore does not exclude it")
 					return &pr
 				}

@@ -103,17 +103,10 @@ func (r *reader) pdmSource(p *Package, t *toml.Value) {
 	}
 	if v := t.Get("path"); v != nil {
 		p.Source = Source{Kind: Directory, Path: path.Clean(v.String()), Editable: t.Get("editable").True(), Subdirectory: subdirectory}
-		if isArchive(v.String()) {
+		if requirement.IsArchive(v.String()) {
 			p.Source.Kind = File
 		}
 	}
-}
-
-// isArchive says whether a path is that of a file that has a package in it.
-func isArchive(name string) bool {
-	return slices.ContainsFunc([]string{".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz"}, func(end string) bool {
-		return strings.HasSuffix(strings.ToLower(name), end)
-	})
 }
 
 // need reads a requirement.

@@ -174,7 +174,7 @@ func (r *pipfileReader) pipfilePackage(group, name string, e pipfilePackage, lin
 	case e.Path != "" || e.File != "":
 		where := path.Clean(e.Path + e.File)
 		p.Source = Source{Kind: Directory, Path: where, Editable: e.Editable, Subdirectory: e.Subdirectory}
-		if isArchive(where) {
+		if requirement.IsArchive(where) {
 			p.Source.Kind = File
 		}
 	default:

@@ -3,6 +3,7 @@ package requirement
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -356,6 +357,9 @@ var (
 	scheme  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
 )
 
+// IsArchive says whether a path is that of a file with a package in it.
+func IsArchive(name string) bool { return archive.MatchString(name) }
+
 // isPath says whether a line is a path or a URL alone: pip tells them from names by
 // slashes, a dot at the start and the ends of archives.
 func isPath(text string) bool {
@@ -443,6 +447,9 @@ func localFile(target string) (string, bool) {
 	} else {
 		rest = strings.TrimPrefix(rest, "//")
 	}
+	if plain, err := url.PathUnescape(rest); err == nil {
+		rest = plain
+	}
 	return rest, true
 }
 
@@ -452,7 +459,8 @@ func (r *fileReader) local(l *Line, at place, target string) bool {
 		r.problem(at, target, fmt.Sprintf("%s is not in the build context", shorten(target)), "files of a build are in its context: copy the folder into it, or build with a context that has both, and write the path from "+app.Describe(r.dir))
 		return false
 	}
-	if !r.files.Exists(name) {
+	// Archives are large, and none of the files that a plan is made from.
+	if !IsArchive(name) && !r.files.Exists(name) {
 		r.problem(at, target, fmt.Sprintf("there is no file or folder %s", name), "paths of requirements begin in "+app.Describe(r.dir)+"; is it left out by the ignore file?")
 		return false
 	}
