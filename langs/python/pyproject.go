@@ -3,10 +3,11 @@ package python
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/birdhouse-build/birdhouse/langs/app"
+	"github.com/birdhouse-build/birdhouse/langs/python/lock"
 	"github.com/birdhouse-build/birdhouse/langs/python/requirement"
 	"github.com/birdhouse-build/birdhouse/langs/python/toml"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
@@ -68,8 +69,14 @@ func parsePyproject(file string, data []byte) (*pyproject, spec.Problems) {
 	for _, key := range project.Get("optional-dependencies").Keys() {
 		m.optional[requirement.Name(key)] = list(project.Get("optional-dependencies", key), key)
 	}
+	groups := map[string]*toml.Value{}
 	for _, key := range root.Get("dependency-groups").Keys() {
-		m.groups[requirement.Name(key)] = list(root.Get("dependency-groups", key), key)
+		groups[requirement.Name(key)] = root.Get("dependency-groups", key)
+	}
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		for _, v := range groupLists(groups, name, map[string]bool{}) {
+			m.groups[name] = append(m.groups[name], list(v, name)...)
+		}
 	}
 	for _, table := range []*toml.Value{project.Get("scripts"), poetry.Get("scripts")} {
 		for _, key := range table.Keys() {
@@ -107,8 +114,25 @@ func parseTOML(file string, data []byte) (*toml.Value, *spec.Problem) {
 	return nil, &pr
 }
 
-// requirements reads a list of requirements; entries of groups that include another
-// group are left out, as uv reads them.
+// groupLists are the lists of a group and of those that it includes:
+// https://packaging.python.org/en/latest/specifications/dependency-groups/.
+func groupLists(groups map[string]*toml.Value, name string, seen map[string]bool) []*toml.Value {
+	if groups[name] == nil || seen[name] || len(seen) > maxGroups {
+		return nil
+	}
+	seen[name] = true
+	all := []*toml.Value{groups[name]}
+	for _, e := range groups[name].List() {
+		all = append(all, groupLists(groups, requirement.Name(e.Get("include-group").String()), seen)...)
+	}
+	return all
+}
+
+// maxGroups bounds how many groups one includes.
+const maxGroups = 100
+
+// requirements reads a list of requirements; other entries, those of groups that include
+// another one, are left out.
 func (m *pyproject) requirements(v *toml.Value, what string) ([]dependency, spec.Problems) {
 	if v == nil {
 		return nil, nil
@@ -151,61 +175,29 @@ func checkCredentials(file string, v *toml.Value) spec.Problems {
 	return nil
 }
 
-// readPython reads the conditions on Python's version.
+// readPython reads the condition on Python's version. One with alternatives, of Poetry's, is for
+// the lock file to say.
 func (m *pyproject) readPython() spec.Problems {
-	add := func(key string, v *toml.Value, text string) spec.Problems {
-		s, err := requirement.ParseSpecifier(text)
-		if err != nil {
-			return spec.Problems{m.problem(v, fmt.Sprintf("%s: %v", key, err), `write a condition such as ">=3.11"`)}
-		}
-		if !s.IsZero() {
-			m.python = append(m.python, bound{
-				specifier: s, key: key, text: v.String(), source: m.where(v),
-				problem: func(message, hint string) spec.Problem { return m.problem(v, message, hint) },
-			})
-		}
-		return nil
+	key, v := "requires-python", m.root.Get("project", "requires-python")
+	var alternatives []requirement.Specifier
+	var err error
+	if v != nil {
+		alternatives = make([]requirement.Specifier, 1)
+		alternatives[0], err = requirement.ParseSpecifier(v.String())
+	} else {
+		key, v = "python", m.root.Get("tool", "poetry", "dependencies", "python")
+		alternatives, err = lock.PoetrySpecifiers(v.String())
 	}
-	if v := m.root.Get("project", "requires-python"); v != nil {
-		return add("requires-python", v, v.String())
+	if err != nil {
+		return spec.Problems{m.problem(v, fmt.Sprintf("%s: %v", key, err), `write a condition such as ">=3.11"`)}
 	}
-	v := m.root.Get("tool", "poetry", "dependencies", "python")
-	if v == nil {
-		return nil
+	if len(alternatives) == 1 && !alternatives[0].IsZero() {
+		m.python = append(m.python, bound{
+			specifier: alternatives[0], key: key, text: v.String(), source: m.where(v),
+			problem: func(message, hint string) spec.Problem { return m.problem(v, message, hint) },
+		})
 	}
-	if strings.Contains(v.String(), "||") {
-		return nil // Poetry checks it itself.
-	}
-	return add("python", v, poetryRange(v.String()))
-}
-
-// poetryRange writes Poetry's ^, ~ and plain versions, which PEP 440 does not have, in
-// its terms: https://python-poetry.org/docs/dependency-specification/.
-func poetryRange(text string) string {
-	var parts []string
-	for _, part := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
-		rest := strings.TrimLeft(part, "^~=<>!")
-		op := part[:len(part)-len(rest)]
-		v, err := requirement.ParseVersion(strings.TrimSuffix(rest, ".*"))
-		if err != nil || op != "^" && op != "~" && op != "" {
-			parts = append(parts, part)
-			continue
-		}
-		switch {
-		case op == "^" && v.Release(0) > 0:
-			parts = append(parts, ">="+rest, fmt.Sprintf("<%d", v.Release(0)+1))
-		case op == "^":
-			parts = append(parts, ">="+rest, fmt.Sprintf("<0.%d", v.Release(1)+1))
-		case op == "~" && strings.Contains(rest, "."):
-			parts = append(parts, ">="+rest, fmt.Sprintf("<%d.%d", v.Release(0), v.Release(1)+1))
-		case op == "~":
-			parts = append(parts, ">="+rest, fmt.Sprintf("<%d", v.Release(0)+1))
-		case rest == "*":
-		default:
-			parts = append(parts, "=="+rest)
-		}
-	}
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "*" }), ",")
+	return nil
 }
 
 // problem is an error at a value.

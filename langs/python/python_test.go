@@ -492,6 +492,13 @@ func TestSecrets(t *testing.T) {
 	require.Equal(t, "/run/birdhouse-ssh-agent", value(stage(t, r.Plan, "deps").Steps[0].Env, "SSH_AUTH_SOCK"))
 }
 
+// A group has what the groups have that it includes.
+func TestIncludedGroups(t *testing.T) {
+	const manifest = "[project]\nname = \"a\"\nversion = \"1\"\ndependencies = [\"flask\"]\n[dependency-groups]\nAll = [{include-group = \"b_c\"}, \"x\"]\nb-c = [\"y\", {include-group = \"all\"}]\n"
+	r := planFor(t, "language: python\nbuild: {groups: [all]}\n", files("main.py", "", "pyproject.toml", manifest))
+	require.Equal(t, "flask\nx\ny\n", requirementsOf(t, stage(t, r.Plan, "deps")))
+}
+
 func TestTests(t *testing.T) {
 	r := planFor(t, "language: python\ntest: true\n", files("main.py", ""))
 	require.Contains(t, r.Text, "test: there are no tests")

@@ -26,7 +26,7 @@ func (r *reader) poetry(root *toml.Value) {
 	}
 	python := meta.Get("python-versions")
 	l.PythonLine = python.Line()
-	if alternatives, err := poetrySpecifiers(python.String()); err != nil {
+	if alternatives, err := PoetrySpecifiers(python.String()); err != nil {
 		r.problem(python, "%v", err)
 	} else if len(alternatives) == 1 {
 		l.RequiresPython = alternatives[0]
@@ -50,7 +50,7 @@ func (r *reader) poetry(root *toml.Value) {
 		} else {
 			p.Marker = r.marker(m)
 		}
-		if alternatives, err := poetrySpecifiers(t.Get("python-versions").String()); err == nil && len(alternatives) == 1 {
+		if alternatives, err := PoetrySpecifiers(t.Get("python-versions").String()); err == nil && len(alternatives) == 1 {
 			p.python = alternatives[0]
 		}
 		r.poetrySource(p, t.Get("source"))
@@ -121,7 +121,7 @@ func (r *reader) poetryNeeds(name string, v *toml.Value) []need {
 }
 
 func (r *reader) poetryAllows(v *toml.Value) func(string) bool {
-	alternatives, err := poetrySpecifiers(v.String())
+	alternatives, err := PoetrySpecifiers(v.String())
 	if err != nil {
 		r.problem(v, "%v", err)
 	}
@@ -137,10 +137,10 @@ func (r *reader) poetryAllows(v *toml.Value) func(string) bool {
 // maxAlternatives bounds a condition of poetry's.
 const maxAlternatives = 100
 
-// poetrySpecifiers reads a condition as poetry writes it: "^1.2", "~1.2", "1.2.*", "*", ">=1 <2", and
+// PoetrySpecifiers reads a condition as poetry writes it: "^1.2", "~1.2", "1.2.*", "*", ">=1 <2", and
 // alternatives with "||" (https://python-poetry.org/docs/dependency-specification/). Empty for every
 // version.
-func poetrySpecifiers(text string) ([]requirement.Specifier, error) {
+func PoetrySpecifiers(text string) ([]requirement.Specifier, error) {
 	var all []requirement.Specifier
 	for _, alternative := range strings.Split(strings.ReplaceAll(text, "||", "|"), "|") {
 		if len(all) >= maxAlternatives {

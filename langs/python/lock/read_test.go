@@ -299,7 +299,7 @@ func TestPoetryConditions(t *testing.T) {
 		"~1.2.3": ">=1.2.3,<1.3", "~1.2": ">=1.2,<1.3", "~1": ">=1,<2", "1.2.*": "==1.2.*", "*": "", "1.2": "==1.2", ">=1,<2": ">=1,<2", ">= 1 < 2": ">=1,<2",
 		"~=1.4": "~=1.4", "^2.7 || ^3.6": ">=2.7,<3 | >=3.6,<4", "!=3.0.*,>=2.7": "!=3.0.*,>=2.7", "": "", "^1.2rc1": ">=1.2rc1,<2",
 	} {
-		all, err := poetrySpecifiers(text)
+		all, err := PoetrySpecifiers(text)
 		var got []string
 		for _, s := range all {
 			got = append(got, s.String())
@@ -309,7 +309,7 @@ func TestPoetryConditions(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"^x", "~", "latest", ">=", "^1" + strings.Repeat("|1", 1000)} {
-		if all, err := poetrySpecifiers(text); err == nil {
+		if all, err := PoetrySpecifiers(text); err == nil {
 			t.Errorf("%.20q is %v", text, all)
 		}
 	}
