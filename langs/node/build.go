@@ -302,7 +302,7 @@ func (b *builder) installTool() plan.Stage {
 	args := []string{"npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"}
 	if b.nativePnpm() {
 		// Its script puts the program in the place of files that are none.
-		args = []string{plan.StepsProgram, "exec", "--before", compactJSON(exec.Command{Args: args}), "--", "node", "node_modules/pnpm/install.js"}
+		args = []string{plan.StepsProgram, "exec", "--before", app.JSON(exec.Command{Args: args}), "--", "node", "node_modules/pnpm/install.js"}
 	}
 	return plan.Stage{
 		Name: toolStage,

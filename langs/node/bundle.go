@@ -165,7 +165,7 @@ func (b *builder) bundle() plan.Stage {
 	}
 	args := []string{plan.StepsProgram, "exec"}
 	args = append(args, b.bundledFiles()...)
-	args = append(args, "--", "node", path.Join(bundlerDir, "bundle.mjs"), path.Join(bundlerDir, "package.json"), compactJSON(settings))
+	args = append(args, "--", "node", path.Join(bundlerDir, "bundle.mjs"), path.Join(bundlerDir, "package.json"), app.JSON(settings))
 	return plan.Stage{
 		Name: bundleStage,
 		Base: plan.Base{Image: "node", Version: b.runtime.version, Variant: "build"},
@@ -188,7 +188,7 @@ func (b *builder) bundledFiles() []string {
 		if name == "" {
 			continue
 		}
-		args = append(args, "--collect", compactJSON(exec.Collection{
+		args = append(args, "--collect", app.JSON(exec.Collection{
 			From: path.Join(at(b.app.dir), name), To: path.Join(outDir, b.app.rel, name), Root: at(b.root), Exclude: b.unshipped(),
 		}))
 	}

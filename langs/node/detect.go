@@ -32,11 +32,7 @@ func (Language) Detect(files fs.FS) (spec.Detected, bool) {
 		s.Dir = dirs[0]
 		return detected(s, files, path.Join(dirs[0], "package.json"), []string{"dir: " + dirs[0]}), true
 	case len(dirs) > 1:
-		d := spec.Detected{File: path.Join(dirs[0], "package.json"), Lines: []string{"# Which project to build: one of"}}
-		for _, dir := range dirs[:min(len(dirs), app.MaxListed)] {
-			d.Lines = append(d.Lines, "# dir: "+dir)
-		}
-		return d, true
+		return app.DetectedDirs(dirs, "package.json"), true
 	}
 	for _, name := range serverNames {
 		if !strings.Contains(name, "/") && p.files.IsFile(name) {
@@ -53,7 +49,7 @@ func detected(s *spec.Spec, files fs.FS, file string, lines []string) spec.Detec
 	p, problems := load(s, files)
 	if p == nil {
 		for _, pr := range problems {
-			if options := candidates(pr.Hint, "package: "); len(options) > 0 {
+			if options := app.Candidates(pr.Hint, "package: "); len(options) > 0 {
 				add(append([]string{"", "# Which package of the workspace to build: remove the # of one line."}, options...)...)
 			}
 		}
@@ -61,7 +57,7 @@ func detected(s *spec.Spec, files fs.FS, file string, lines []string) spec.Detec
 	}
 	t, problems := p.chooseTool()
 	for _, pr := range problems {
-		if options := candidates(pr.Hint, "build: {tool: "); len(options) > 0 {
+		if options := app.Candidates(pr.Hint, "build: {tool: "); len(options) > 0 {
 			add(append([]string{"", "# There are two lock files: delete one, or remove the # of one line."}, options...)...)
 		}
 	}
@@ -82,15 +78,4 @@ func detected(s *spec.Spec, files fs.FS, file string, lines []string) spec.Detec
 		add("", "# Run the tests before the image is built.", "# test: true")
 	}
 	return d
-}
-
-// candidates are the lines of a hint that begin with a key, as comments.
-func candidates(hint, prefix string) []string {
-	var lines []string
-	for _, line := range strings.Split(hint, "\n") {
-		if strings.HasPrefix(line, prefix) {
-			lines = append(lines, "# "+line)
-		}
-	}
-	return lines
 }

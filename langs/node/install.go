@@ -239,7 +239,7 @@ func (b *builder) tracedPatterns() []string {
 var libraryFiles = []string{"**/node_modules/**/*.node", "**/node_modules/**/*.so", "**/node_modules/**/*.so.*"}
 
 func (b *builder) collectLibraries() string {
-	return compactJSON(exec.Collection{
+	return app.JSON(exec.Collection{
 		From: at(b.root), To: librariesDir, Root: at(b.root),
 		Include: libraryFiles,
 		Exclude: append([]string{"**/prebuilds/linux-${" + otherCPU + "}*", "**/prebuilds/**/*.armv7.node", "**/prebuilds/linux-arm", "**/prebuilds/linux-ia32", "**/obj.target", "**/obj"}, otherSystems...),

@@ -198,6 +198,6 @@ func (p *project) reducedNpmLock(l *lock) (string, bool) {
 	if packages != nil {
 		delete(file, "dependencies")
 	}
-	text := compactJSON(file)
+	text := app.JSON(file)
 	return text, len(text) <= plan.MaxContent
 }

@@ -310,14 +310,3 @@ func encodeJSON(v any) string {
 	}
 	return b.String()
 }
-
-// compactJSON is encodeJSON in one line.
-func compactJSON(v any) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic(err)
-	}
-	return strings.TrimSpace(b.String())
-}

@@ -126,11 +126,11 @@ func (b *builder) build() plan.Stage {
 	}
 	args = append(args, b.buildOthers()...)
 	for _, c := range b.collections() {
-		args = append(args, "--collect", compactJSON(c))
+		args = append(args, "--collect", app.JSON(c))
 	}
 	outputs := []plan.Mount{{Kind: plan.MountOutput, Target: outDir}}
 	if b.tracesLibraries() {
-		args = append(args, "--collect", compactJSON(exec.Collection{
+		args = append(args, "--collect", app.JSON(exec.Collection{
 			From: outDir, To: librariesDir, Include: libraryFiles, Exclude: append([]string{"**/prebuilds"}, otherSystems...),
 		}))
 		outputs = append(outputs, plan.Mount{Kind: plan.MountOutput, Target: librariesDir, Output: librariesOutput})
@@ -168,7 +168,7 @@ var buildIDProgram string
 // about the build, and the mount that has it.
 func (b *builder) askIdentity() (command string, mounts []plan.Mount) {
 	const dir = "/opt/build-id"
-	salt := sha256.Sum256([]byte(compactJSON(app.BuildEnv(b.spec)) + b.runtime.version))
+	salt := sha256.Sum256([]byte(app.JSON(app.BuildEnv(b.spec)) + b.runtime.version))
 	words := []string{"node", dir + "/buildid.mjs", sourceDir, hex.EncodeToString(salt[:8])}
 	for _, built := range b.framework.caches {
 		words = append(words, path.Join(b.app.dir, built))
@@ -184,7 +184,7 @@ func (b *builder) buildOthers() []string {
 	var args []string
 	for _, m := range b.builds {
 		if m.scripts["build"] != "" {
-			args = append(args, "--before", compactJSON(exec.Command{Dir: at(m.dir), Args: append(b.program(), "run", "build")}))
+			args = append(args, "--before", app.JSON(exec.Command{Dir: at(m.dir), Args: append(b.program(), "run", "build")}))
 		}
 	}
 	return args

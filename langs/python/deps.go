@@ -604,7 +604,15 @@ func (b *builder) namedIndexes() []string {
 		for _, e := range v.List() {
 			// The public index is the machine's default, which may be a mirror of it.
 			public := strings.EqualFold(e.Get("name").String(), "pypi")
-			if u := e.Get("url").String(); u != "" && !public && !slices.Contains(all, u) {
+			u := e.Get("url").String()
+			if u == "" || public {
+				continue
+			}
+			// By the name uv finds credentials: UV_INDEX_NAME_PASSWORD.
+			if name := e.Get("name").String(); requirement.ValidName(name) {
+				u = name + "=" + u
+			}
+			if !slices.Contains(all, u) {
 				all = append(all, u)
 			}
 		}

@@ -36,11 +36,7 @@ func (Language) Detect(files fs.FS) (spec.Detected, bool) {
 		s.Dir = dirs[0]
 		return detected(s, files, path.Join(dirs[0], p.shows(dirs[0])), []string{"dir: " + dirs[0]}), true
 	case len(dirs) > 1:
-		d := spec.Detected{File: path.Join(dirs[0], p.shows(dirs[0])), Lines: []string{"# Which project to build: one of"}}
-		for _, dir := range dirs[:min(len(dirs), app.MaxListed)] {
-			d.Lines = append(d.Lines, "# dir: "+dir)
-		}
-		return d, true
+		return app.DetectedDirs(dirs, p.shows(dirs[0])), true
 	}
 	if p.files.Exists("package.json") {
 		return spec.Detected{}, false // a program for Node, with a script beside it
@@ -57,11 +53,20 @@ func (Language) Detect(files fs.FS) (spec.Detected, bool) {
 // pyproject.toml alone may be one of tools' settings for a project of another language.
 func (p *project) shows(dir string) string {
 	for _, name := range projectFiles {
-		if p.files.IsFile(path.Join(dir, name)) {
+		if p.files.IsFile(path.Join(dir, name)) && (name != "pyproject.toml" || p.isProject(dir)) {
 			return name
 		}
 	}
 	return ""
+}
+
+// isProject says whether a pyproject.toml is that of a project, or is to be reported.
+func (p *project) isProject(dir string) bool {
+	m, problems := p.manifestIn(dir)
+	if m == nil {
+		return problems.HasErrors()
+	}
+	return m.name != "" || m.poetry || m.root.Get("build-system") != nil || m.root.Get("tool", "uv", "workspace") != nil
 }
 
 // detected writes the lines that the project's own files leave open.
@@ -70,7 +75,7 @@ func detected(s *spec.Spec, files fs.FS, file string, lines []string) spec.Detec
 	add := func(lines ...string) { d.Lines = append(d.Lines, lines...) }
 	ask := func(problems spec.Problems, prefix, comment string) bool {
 		for _, pr := range problems {
-			if options := candidates(pr.Hint, prefix); len(options) > 0 {
+			if options := app.Candidates(pr.Hint, prefix); len(options) > 0 {
 				add(append([]string{"", comment}, options...)...)
 				return true
 			}
@@ -103,15 +108,4 @@ func detected(s *spec.Spec, files fs.FS, file string, lines []string) spec.Detec
 		add("", "# Run the tests before the image is built.", "# test: true")
 	}
 	return d
-}
-
-// candidates are the lines of a hint that begin with a key, as comments.
-func candidates(hint, prefix string) []string {
-	var lines []string
-	for _, line := range strings.Split(hint, "\n") {
-		if strings.HasPrefix(line, prefix) {
-			lines = append(lines, "# "+line)
-		}
-	}
-	return lines
 }

@@ -1,7 +1,6 @@
 package python
 
 import (
-	"encoding/json"
 	"fmt"
 	"path"
 	"slices"
@@ -142,7 +141,7 @@ func (b *builder) download(stage, name string, env []plan.Env, before [][]string
 func execArgs(before [][]string, remove, args []string, optional ...string) []string {
 	all := []string{plan.StepsProgram, "exec"}
 	for _, c := range before {
-		all = append(all, "--before", compactJSON(exec.Command{Args: c}))
+		all = append(all, "--before", app.JSON(exec.Command{Args: c}))
 	}
 	for _, pattern := range remove {
 		all = append(all, "--remove", venvDir+"="+pattern)
@@ -506,15 +505,4 @@ func (b *builder) installHint() string {
 		hint += fmt.Sprintf("\nwhere %s is not that of the project, `%s` writes it anew", b.tool.file, c)
 	}
 	return b.sdistHint() + hint
-}
-
-// compactJSON writes JSON in one line; what it is given can be written.
-func compactJSON(v any) string {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic(err)
-	}
-	return strings.TrimSpace(b.String())
 }

@@ -219,7 +219,7 @@ func (b *builder) backends() plan.Stage {
 			}, b.downloadMounts()...),
 			Hint: "this is what [build-system] of pyproject.toml requires; " + b.installHint(),
 		}
-		step.Args = []string{plan.StepsProgram, "exec", "--before", compactJSON(exec.Command{Args: b.makeVenv(dir)})}
+		step.Args = []string{plan.StepsProgram, "exec", "--before", app.JSON(exec.Command{Args: b.makeVenv(dir)})}
 		for _, name := range b.optionalVariables(step.Mounts) {
 			step.Args = append(step.Args, "--optional", name)
 		}
