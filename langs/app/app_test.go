@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -77,6 +78,19 @@ func TestFiles(t *testing.T) {
 		_, in := app.InContext("a", target)
 		require.Equal(t, ok, in, target)
 	}
+	for pattern, want := range map[string]string{
+		"a/*": "a/b a/bc", "**": "a a/b a/bc a/b/c x/a/b", "**/b": "a/b x/a/b", "a/**": "a a/b a/bc a/b/c", "**/a/**": "a a/b a/bc a/b/c x/a/b",
+		"a/**/c": "a/b/c", "**/?": "a a/b a/b/c x/a/b", "[": "", "a/b*": "a/b a/bc",
+	} {
+		var matches []string
+		for _, name := range []string{"a", "a/b", "a/bc", "a/b/c", "x/a/b"} {
+			if app.MatchGlob(pattern, name) {
+				matches = append(matches, name)
+			}
+		}
+		require.Equal(t, want, strings.Join(matches, " "), pattern)
+	}
+	require.False(t, app.MatchGlob(strings.Repeat("**/a/", 500)+"b", strings.Repeat("a/", 2000)+"c"))
 	require.Equal(t, `\!a/\[b\]`, app.EscapePattern("!a/[b]"))
 	require.Equal(t, "a\nb", app.Listed([]string{"a", "b"}))
 	require.Contains(t, app.Listed(make([]string, 22)), "… and 2 more")

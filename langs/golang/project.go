@@ -55,16 +55,12 @@ func (m *module) name() string { return path.Join(m.dir, "go.mod") }
 // load reads the module files. It returns nil and at least one error when they
 // cannot be used.
 func load(s *spec.Spec, files fs.FS) (*project, spec.Problems) {
-	p := &project{spec: s, files: app.Files{FS: files}, dir: app.ProjectDir(s)}
-	p.src = newSources(p)
-	if !fs.ValidPath(p.dir) {
-		return nil, spec.Problems{s.Problem("dir", fmt.Sprintf("dir: %q leaves the build context", s.Dir), "write a folder inside the build context, such as services/api")}
-	}
-	if p.dir != "." && !p.files.IsDir(p.dir) {
-		return nil, spec.Problems{s.Problem("dir", fmt.Sprintf("dir: %q is not a folder with Go files in the build context", s.Dir), "check that .dockerignore does not exclude it")}
-	}
-
+	p := &project{spec: s, files: app.Files{FS: files}}
 	var problems spec.Problems
+	if p.dir, problems = app.CheckedDir(s, p.files, "Go files"); problems.HasErrors() {
+		return nil, problems
+	}
+	p.src = newSources(p)
 	if s.Build.Env["GOWORK"] != "off" {
 		problems = p.loadWorkspace()
 		if problems.HasErrors() {

@@ -70,12 +70,9 @@ const maxMembers = 5000
 // cannot be used.
 func load(s *spec.Spec, files fs.FS) (*project, spec.Problems) {
 	p := &project{spec: s, files: app.Files{FS: files}}
-	dir := app.ProjectDir(s)
-	if !fs.ValidPath(dir) {
-		return nil, spec.Problems{s.Problem("dir", fmt.Sprintf("dir: %q leaves the build context", s.Dir), "write a folder inside the build context, such as services/api")}
-	}
-	if dir != "." && !p.files.IsDir(dir) {
-		return nil, spec.Problems{s.Problem("dir", fmt.Sprintf("dir: %q is not a folder with Node's files in the build context", s.Dir), "check that .dockerignore does not exclude it")}
+	dir, problems := app.CheckedDir(s, p.files, "Node's files")
+	if problems.HasErrors() {
+		return nil, problems
 	}
 	own, problems := p.manifestIn(dir)
 	if problems.HasErrors() {
@@ -222,11 +219,8 @@ func matchesAny(globs []string, rel string) bool {
 	for _, g := range globs {
 		pattern, without := strings.CutPrefix(g, "!")
 		for _, one := range braces(pattern) {
-			if strings.Count(one, "**") > 4 {
-				continue // nobody's workspace, and it takes long
-			}
 			one = strings.Trim(path.Clean(strings.TrimPrefix(one, "./")), "/")
-			if matchGlob(strings.Split(one, "/"), strings.Split(rel, "/")) {
+			if app.MatchGlob(one, rel) {
 				member = !without
 			}
 		}
@@ -249,25 +243,6 @@ func braces(pattern string) []string {
 		all = append(all, braces(pattern[:open]+choice+pattern[open+end+1:])...)
 	}
 	return all
-}
-
-func matchGlob(pattern, name []string) bool {
-	if len(pattern) == 0 {
-		return len(name) == 0
-	}
-	if pattern[0] == "**" {
-		for i := range len(name) + 1 {
-			if matchGlob(pattern[1:], name[i:]) {
-				return true
-			}
-		}
-		return false
-	}
-	if len(name) == 0 {
-		return false
-	}
-	ok, err := path.Match(pattern[0], name[0])
-	return err == nil && ok && matchGlob(pattern[1:], name[1:])
 }
 
 // choose decides which package is built: the one that package names, the one in

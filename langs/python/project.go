@@ -54,12 +54,9 @@ const maxMembers = 2000
 // used.
 func load(s *spec.Spec, files fs.FS) (*project, spec.Problems) {
 	p := &project{spec: s, files: app.Files{FS: files}}
-	dir := app.ProjectDir(s)
-	if !fs.ValidPath(dir) {
-		return nil, spec.Problems{s.Problem("dir", fmt.Sprintf("dir: %q leaves the build context", s.Dir), "write a folder inside the build context, such as services/api")}
-	}
-	if dir != "." && !p.files.IsDir(dir) {
-		return nil, spec.Problems{s.Problem("dir", fmt.Sprintf("dir: %q is not a folder with Python's files in the build context", s.Dir), "check that .dockerignore does not exclude it")}
+	dir, problems := app.CheckedDir(s, p.files, "Python's files")
+	if problems.HasErrors() {
+		return nil, problems
 	}
 	own, problems := p.manifestIn(dir)
 	if problems.HasErrors() {
@@ -157,29 +154,10 @@ func (p *project) findRoot(dir string) spec.Problems {
 func inWorkspace(members, exclude []string, rel string) bool {
 	match := func(globs []string) bool {
 		return slices.ContainsFunc(globs, func(g string) bool {
-			return strings.Count(g, "**") <= 4 && matchGlob(strings.Split(path.Clean(g), "/"), strings.Split(rel, "/"))
+			return app.MatchGlob(path.Clean(g), rel)
 		})
 	}
 	return match(members) && !match(exclude)
-}
-
-func matchGlob(pattern, name []string) bool {
-	if len(pattern) == 0 {
-		return len(name) == 0
-	}
-	if pattern[0] == "**" {
-		for i := range len(name) + 1 {
-			if matchGlob(pattern[1:], name[i:]) {
-				return true
-			}
-		}
-		return false
-	}
-	if len(name) == 0 {
-		return false
-	}
-	ok, err := path.Match(pattern[0], name[0])
-	return err == nil && ok && matchGlob(pattern[1:], name[1:])
 }
 
 // ignoredDirs have nothing of a project's own.
