@@ -219,11 +219,19 @@ func (d *decoder) dockerfile(text string) bool {
 
 // languageHint is the shortest descriptor.
 func (d *decoder) languageHint() string {
-	hint := "a descriptor's shortest form is one line"
+	return "a descriptor's shortest form is one line: " + d.languageLine()
+}
+
+// languageLine is the line to write, with the languages that there are.
+func (d *decoder) languageLine() string {
 	if len(d.languages) == 0 {
-		return hint
+		return "language: NAME"
 	}
-	return hint + ": language: " + strings.Join(d.languages, ", or language: ")
+	line := "language: " + d.languages[0]
+	if others := d.languages[1:]; len(others) > 0 {
+		line += " (or " + strings.Join(others, ", ") + ")"
+	}
+	return line
 }
 
 // countNodes counts a node and those in it, without following aliases.
@@ -381,7 +389,7 @@ func (d *decoder) findLanguage(root *yaml.Node) {
 	}
 	at := d.source.node(root)
 	d.add(Range{Start: at.Start, End: at.Start}, "the key `language` is missing",
-		"write: language: "+strings.Join(d.languages, ", or language: "))
+		"write: "+d.languageLine())
 }
 
 func (d *decoder) topKeys() []string {
