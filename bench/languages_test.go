@@ -102,6 +102,31 @@ var languages = []language{
 		},
 		hello: "node/express", helloWhat: "Express image", helloAim: "46",
 	},
+	{
+		name: "python", title: "Python",
+		program:    "FastAPI on uvicorn, a database, a cache, metrics, logs; 31 packages, 8 of them with machine code",
+		stage:      "build",
+		entrypoint: []string{"/usr/bin/tini", "--", "/app/.venv/bin/python", "-m", "uvicorn", "--host", "0.0.0.0", "--port", "8080", "app.main:app"}, layers: 8,
+		line: change{values: rounded, replace: map[string][2]string{"app/main.py": {`revision = "0"`, `revision = "VALUE"`}}},
+		dependency: change{
+			values: []string{
+				"4.15.0 --hash=sha256:1dd098483eb1c7ee8e32eb2e99ad1910baefa4b75c3aff3a82f4d78688993b10 --hash=sha256:b1186eb9f5a9749cd9cb8565aee77919dd7c8d076161cf44d70e59e3301e1769",
+				"4.14.0 --hash=sha256:2fa092705ea640d605c435b1ca82b2866a1b601cdf96f076d70b79a855eba90d --hash=sha256:d57701248d040ad456092820e6fde56c930f17749956ac47f4f655c0c547bfff",
+				"4.13.0 --hash=sha256:78f79e68f76f0b04d711c4e55d32bebef5be387148862cb1ef83d2b58e7935a0 --hash=sha256:b810820b31891813b1673e8fec7f1ed3312061eab2f26e3fa192c393d11ed25f",
+				"4.12.3 --hash=sha256:2cbf6370af06568fa6d2da77c86edb7886f3160ecd19ee1ffef07979efc597f6 --hash=sha256:8430be3a615106fdfceb0b2c1b41c4c98c6b0fc5cc59663a5539b111dd325fb0",
+				"4.12.2 --hash=sha256:ce0715740e9caacc982bb89098182cf8ded3552693a433311c6a4ce6f4e12a2c --hash=sha256:e4e44dced598b7e03487f3b1c6fd5b1146c30ea55a110e71d5d4bca3e094259e",
+				"4.12.1 --hash=sha256:1338ba97415c96556758a6e2f65977ed406dddf4620d4c6db9bbdfd07f0f1232 --hash=sha256:86014ca5c52675dffa1d404491952f1f5bf03b07c175a51891a343daebf01fea",
+				"4.12.0 --hash=sha256:106a7436a2d545d742c147c469716b3a08424aa143a82103630147c489a89f48 --hash=sha256:87ff7b43591370b12a1d103c9405849d911d4b039ed22d80b718b62c76eec8a3",
+				"4.11.0 --hash=sha256:b53caaec8532bcb2fff70c8826f904c35943f8cecaca29d272d9df38092736c0 --hash=sha256:e66f36020a2d5a974c504bd2555cf770621dbdbb6d82f94a6857c0b1ea2608be",
+			},
+			replace: map[string][2]string{
+				"requirements.in":  {"httpx\n", "httpx\nhumanize\n"},
+				"requirements.txt": {"\nidna==", "\nhumanize==VALUE\nidna=="},
+			},
+			add: map[string]string{"app/added.py": "from humanize import naturalsize\n\nlargest = naturalsize(1 << 20)\n"},
+		},
+		hello: "python/flask", helloWhat: "Flask and gunicorn image", helloAim: "21",
+	},
 }
 
 // goroot is where a release of Go is: ko compiles with the machine's, and gets the

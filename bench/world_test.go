@@ -51,16 +51,26 @@ func newWorld(t *testing.T) *world {
 			w.archives = append(w.archives, k.Argument+"="+at)
 		}
 	}
-	if npm := w.locations["npm"]; npm != "" {
-		file := filepath.Join(t.TempDir(), "registry")
-		if err := os.WriteFile(file, []byte(npm), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		w.secrets = append(w.secrets, "--secret", fmt.Sprintf(`id=NPM_CONFIG_REGISTRY,"src=%s"`, file))
+	w.secret(t, "NPM_CONFIG_REGISTRY", w.locations["npm"])
+	for _, name := range []string{"UV_DEFAULT_INDEX", "UV_INDEX", "UV_INSECURE_HOST"} {
+		w.secret(t, name, os.Getenv(name))
 	}
 	w.frontend = harness.FrontendImage(t, harness.SharedBuildkitd(t), w.registry)
 	w.dockerfile = dockerfileFrontend(t, w.registry)
 	return w
+}
+
+// secret gives builds a setting of the machine, where it is set.
+func (w *world) secret(t *testing.T, id, value string) {
+	t.Helper()
+	if value == "" {
+		return
+	}
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(value), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.secrets = append(w.secrets, "--secret", fmt.Sprintf(`id=%s,"src=%s"`, id, file))
 }
 
 // command is the birdhouse command, with the catalog that all use.
