@@ -147,6 +147,15 @@ func (b *builder) readRequirements() spec.Problems {
 	if problems.HasErrors() {
 		return problems
 	}
+	for _, l := range file.Requirements {
+		if l.VCS() && b.holds(l.Marker) && !b.sdist(l.Name) {
+			name, hint := l.Name, ""
+			if name == "" {
+				name, hint = "NAME", "write NAME @ "+l.URL+", and in the descriptor\n"
+			}
+			problems = append(problems, app.LineProblem(l.File, l.Number, l.Text, "", name+fromGit, hint+"build: {sdist: ["+name+"]}"))
+		}
+	}
 	b.deps.variables = file.Variables
 	b.deps.text = b.write(file, file.Requirements, &b.deps)
 	b.deps.constraints = b.write(nil, file.Constraints, nil)
@@ -238,10 +247,16 @@ func (b *builder) readManifest() spec.Problems {
 	for _, g := range b.spec.Build.Groups {
 		all = append(all, m.groups[requirement.Name(g)]...)
 	}
+	var problems spec.Problems
+	for _, d := range all {
+		if strings.HasPrefix(d.URL, "git+") && b.holds(d.Marker) && !b.sdist(d.Name) {
+			problems = append(problems, b.app.problem(d.value, d.Name+fromGit, "build: {sdist: ["+d.Name+"]}"))
+		}
+	}
 	b.deps.text = b.manifestText(all, &b.deps)
 	b.deps.empty = b.deps.text == ""
 	if b.spec.Test == nil {
-		return nil
+		return problems
 	}
 	for _, more := range []map[string][]dependency{m.optional, m.groups} {
 		for _, name := range slices.Sorted(maps.Keys(more)) {
@@ -251,7 +266,7 @@ func (b *builder) readManifest() spec.Problems {
 	if text := b.manifestText(all, nil); text != b.deps.text {
 		b.deps.testText = text
 	}
-	return nil
+	return problems
 }
 
 // resolvesSource says whether only the project's own build system knows what it depends on.
@@ -527,6 +542,9 @@ func (b *builder) checkWheels(chosen []lock.Chosen) spec.Problems {
 	}
 	var without []lock.Chosen
 	for _, c := range chosen {
+		if c.Source.Kind == lock.Git && !b.sdist(c.Name) {
+			problems = append(problems, b.lockProblem(c.Line, c.Name+fromGit, "build: {sdist: ["+c.Name+"]}"))
+		}
 		if !b.sdist(c.Name) && !fitting(c, b.runtime) {
 			without = append(without, c)
 		}
@@ -558,6 +576,10 @@ func (b *builder) checkWheels(chosen []lock.Chosen) spec.Problems {
 	}
 	return problems
 }
+
+// fromGit is what is wrong with a package that comes from a repository, and is not named in
+// build.sdist.
+const fromGit = " comes from a git repository, so it is built from its source, which the descriptor must ask for"
 
 // allows says whether the manifests allow a version of Python.
 func (b *builder) allows(version string) bool {

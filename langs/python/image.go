@@ -106,6 +106,7 @@ func (b *builder) resolveProgram(words []string, key string) ([]string, spec.Pro
 	if b.isPackage() && len(b.spec.Build.Output) == 0 {
 		return nil, spec.Problems{b.spec.Problem(key, fmt.Sprintf("%s: the image will not have %s: the project is installed as a package, and its files are not beside it", key, full), "start it by its module or script, or copy the file: copy: ["+name+":"+full+"], or write build: {install: false}")}
 	}
+	b.entry.file = name
 	if strings.Count(name, "/") < walkDepth && !b.files.IsFile(path.Join(b.app.dir, name)) {
 		return nil, spec.Problems{b.spec.Problem(key, fmt.Sprintf("%s: the image will not have %s: there is no %s", key, full, path.Join(b.app.dir, name)), "name a file of the project, and check that .dockerignore does not exclude it")}
 	}
@@ -116,9 +117,15 @@ func (b *builder) resolveProgram(words []string, key string) ([]string, spec.Pro
 // none.
 func developmentCommand(words []string) string {
 	text := " " + strings.Join(words, " ") + " "
-	for _, dev := range []string{" manage.py runserver", " flask run", " flask --app", " fastapi dev", " --reload ", " --debug-server ", " quart run", " livereload "} {
+	for _, dev := range []string{" manage.py runserver", " fastapi dev", " --reload ", " --debug-server ", " livereload "} {
 		if strings.Contains(text, dev) {
 			return strings.TrimSpace(dev)
+		}
+	}
+	// Options may stand before the command: flask --app birds run.
+	for _, name := range []string{"flask", "quart"} {
+		if at := slices.IndexFunc(words, func(w string) bool { return path.Base(w) == name }); at >= 0 && slices.Contains(words[at:], "run") {
+			return name + " run"
 		}
 	}
 	return ""

@@ -188,6 +188,7 @@ func (r *reader) pylockSource(p *Package, t *toml.Value) {
 		if file := a.Get("path").String(); file != "" {
 			p.Source = Source{Kind: File, Path: path.Clean(file), Subdirectory: p.Source.Subdirectory}
 		}
+		p.file(fileName(p.Source.URL+p.Source.Path), "")
 		r.pylockFile(p, a)
 	}
 }
