@@ -84,12 +84,7 @@ func TestGoHello(t *testing.T) {
 		if n, err := strconv.Atoi(s.Get(t, "/ca")); err != nil || n < 100 {
 			t.Errorf("/ca answers %d, %v", n, err)
 		}
-		if d := s.Stop(t); d > time.Second {
-			t.Errorf("the program ended %s after SIGTERM", d)
-		}
-		if code := s.Cmd.ProcessState.ExitCode(); code != 128+15 {
-			t.Errorf("the exit code after SIGTERM is %d, want 143", code)
-		}
+		s.Ends(t, 128+15)
 	})
 
 	t.Run("again", func(t *testing.T) {
