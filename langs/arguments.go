@@ -28,10 +28,7 @@ func Expand(s *spec.Spec, given map[string]string, revision string) spec.Problem
 		if slices.Contains(known, name) || PredefinedArg(name) {
 			continue
 		}
-		hint := fmt.Sprintf("declare it:\nargs:\n  %s: \"\"", name)
-		if near, ok := spec.Nearest(name, known); ok {
-			hint = fmt.Sprintf("did you mean %q?", near)
-		}
+		hint := spec.Meant(name, known, fmt.Sprintf("declare it:\nargs:\n  %s: \"\"", name))
 		problems = append(problems, s.Problem("args", fmt.Sprintf("build argument %q is not declared", name), hint))
 	}
 	args := maps.Clone(s.Args)

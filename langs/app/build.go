@@ -102,6 +102,17 @@ func SecretMounts(s *spec.Spec, special func(spec.Secret) bool) []plan.Mount {
 // it is mounted: `secrets: [netrc]`.
 func BareSecret(s spec.Secret, id string) bool { return s.ID == id && s.Env == "" && s.Target == "" }
 
+// SSHEnv has git and ssh use the agent of SSHMounts; none without it.
+func SSHEnv(s *spec.Spec) []plan.Env {
+	if s.SSH == "" {
+		return nil
+	}
+	return []plan.Env{
+		{Name: "GIT_SSH_COMMAND", Value: "ssh -o BatchMode=yes -o ControlMaster=no -o StrictHostKeyChecking=accept-new"},
+		{Name: "SSH_AUTH_SOCK", Value: SSHAgent},
+	}
+}
+
 // SSHMounts is the agent that `ssh` asks for, none without it.
 func SSHMounts(s *spec.Spec) []plan.Mount {
 	if s.SSH == "" {

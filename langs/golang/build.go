@@ -294,12 +294,9 @@ func (b *builder) secretMounts() []plan.Mount { return app.SecretMounts(b.spec, 
 
 // sshEnv makes git use the forwarded agent for the hosts of private modules.
 func (b *builder) sshEnv() []plan.Env {
-	if b.spec.SSH == "" {
+	env := app.SSHEnv(b.spec)
+	if env == nil {
 		return nil
-	}
-	env := []plan.Env{
-		{Name: "GIT_SSH_COMMAND", Value: "ssh -o BatchMode=yes -o ControlMaster=no -o StrictHostKeyChecking=accept-new"},
-		{Name: "SSH_AUTH_SOCK", Value: app.SSHAgent},
 	}
 	hosts := b.privateHosts()
 	env = append(env, plan.Env{Name: "GIT_CONFIG_COUNT", Value: strconv.Itoa(len(hosts))})

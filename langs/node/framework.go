@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/jsonc"
@@ -416,15 +418,9 @@ func (p *project) checkScript(f framework) spec.Problems {
 		return nil
 	}
 	if name != "" && p.app.scripts[name] == "" {
-		var names []string
-		for script := range p.app.scripts {
-			names = append(names, script)
-		}
-		hint := "there are: " + strings.Join(sorted(names), ", ")
-		if near, ok := spec.Nearest(name, names); ok {
-			hint = fmt.Sprintf("did you mean %q?", near)
-		} else if len(names) == 0 {
-			hint = "there are no scripts"
+		hint := "there are no scripts"
+		if names := slices.Sorted(maps.Keys(p.app.scripts)); len(names) > 0 {
+			hint = spec.Meant(name, names, "there are: "+strings.Join(names, ", "))
 		}
 		return spec.Problems{s.Problem("build.script", fmt.Sprintf("build.script: %s has no script %q", p.app.file, name), hint)}
 	}

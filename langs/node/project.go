@@ -325,10 +325,7 @@ func (p *project) chooseNamed(name string) spec.Problems {
 	for _, m := range p.members {
 		names = append(names, m.title())
 	}
-	hint := "there are\n" + app.Listed(packageLines(p.members))
-	if near, ok := spec.Nearest(name, names); ok {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	}
+	hint := spec.Meant(name, names, "there are\n"+app.Listed(packageLines(p.members)))
 	return spec.Problems{s.Problem("package[0]", fmt.Sprintf("package: %q is no workspace", name), hint)}
 }
 

@@ -118,10 +118,7 @@ func (b *builder) checkGroups(groups, extras []string) spec.Problems {
 			}
 			hint := "there are none"
 			if len(known) > 0 {
-				hint = "there are " + strings.Join(known, ", ")
-			}
-			if near, ok := spec.Nearest(name, known); ok {
-				hint = fmt.Sprintf("did you mean %q?", near)
+				hint = spec.Meant(name, known, "there are "+strings.Join(known, ", "))
 			}
 			place := key
 			if len(asked) > 1 {
@@ -529,15 +526,11 @@ func (b *builder) checkWheels(chosen []lock.Chosen) spec.Problems {
 			for _, c := range chosen {
 				names = append(names, c.Name)
 			}
-			hint := "remove it"
-			if near, ok := spec.Nearest(name, names); ok {
-				hint = fmt.Sprintf("did you mean %q?", near)
-			}
 			key := "build.sdist"
 			if len(b.spec.Build.SDist) > 1 {
 				key = fmt.Sprintf("%s[%d]", key, i)
 			}
-			problems = append(problems, b.spec.Problem(key, fmt.Sprintf("build.sdist: %q is none of the dependencies", name), hint))
+			problems = append(problems, b.spec.Problem(key, fmt.Sprintf("build.sdist: %q is none of the dependencies", name), spec.Meant(name, names, "remove it")))
 		}
 	}
 	var without []lock.Chosen

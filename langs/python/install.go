@@ -487,12 +487,7 @@ func (b *builder) downloadEnv(env []plan.Env) []plan.Env {
 			user[k] = v
 		}
 	}
-	if b.spec.SSH != "" {
-		env = append(env,
-			plan.Env{Name: "GIT_SSH_COMMAND", Value: "ssh -o BatchMode=yes -o ControlMaster=no -o StrictHostKeyChecking=accept-new"},
-			plan.Env{Name: "SSH_AUTH_SOCK", Value: app.SSHAgent})
-	}
-	return app.AppendEnv(env, user)
+	return app.AppendEnv(append(env, app.SSHEnv(b.spec)...), user)
 }
 
 func (b *builder) installHint() string {

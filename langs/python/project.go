@@ -260,10 +260,7 @@ func (p *project) chooseNamed(name string) spec.Problems {
 	if len(p.members) == 0 {
 		return spec.Problems{s.Problem("package[0]", fmt.Sprintf("package: %q is not there: the project has no workspace", name), "remove the line, or name the folder with dir:")}
 	}
-	hint := "there are\n" + app.Listed(packageLines(p.members))
-	if near, ok := spec.Nearest(name, names); ok {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	}
+	hint := spec.Meant(name, names, "there are\n"+app.Listed(packageLines(p.members)))
 	return spec.Problems{s.Problem("package[0]", fmt.Sprintf("package: %q is no member of the workspace", name), hint)}
 }
 

@@ -104,10 +104,7 @@ func (p *project) saidTool(said string, found []tool) (tool, spec.Problems) {
 	}
 	known = append(known, requirements)
 	if !slices.Contains(known, said) {
-		hint := "write one of " + strings.Join(known, ", ") + ", or the path of a requirements file"
-		if near, ok := spec.Nearest(said, known); ok {
-			hint = fmt.Sprintf("did you mean %q?", near)
-		}
+		hint := spec.Meant(said, known, "write one of "+strings.Join(known, ", ")+", or the path of a requirements file")
 		return tool{}, spec.Problems{p.spec.Problem("build.tool", fmt.Sprintf("build.tool: %q does not lock dependencies of Python", said), hint)}
 	}
 	for _, t := range found {

@@ -1,11 +1,21 @@
 package spec
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/agext/levenshtein"
 )
+
+// Meant is the hint for a word that is none of the candidates: the nearest of them, otherwise what
+// is given.
+func Meant(word string, candidates []string, otherwise string) string {
+	if near, ok := Nearest(word, candidates); ok {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return otherwise
+}
 
 // Nearest returns the candidate that word most likely stands for, and whether
 // there is one: case, "-" and "_" do not count, a few letters may differ, and
