@@ -145,70 +145,6 @@ func (b *builder) mainModule() (bool, spec.Problems) {
 	return false, spec.Problems{b.spec.Problem("language", fmt.Sprintf("there are %d packages with a __main__.py, and nothing says which one the image runs", len(found)), "add one of\n"+app.Listed(lines))}
 }
 
-// server is a program that serves WSGI or ASGI applications, fit for production.
-type server struct {
-	name string
-	// wsgi and asgi are its arguments for an application ("module:object"); nil for what
-	// it does not serve.
-	wsgi, asgi func(target string, port int, factory bool) []string
-}
-
-// servers are those that are started when they are dependencies.
-var servers = []server{
-	{name: "gunicorn", wsgi: gunicorn},
-	{name: "waitress", wsgi: func(target string, port int, factory bool) []string {
-		args := []string{"-m", "waitress", "--listen=0.0.0.0:" + strconv.Itoa(port)}
-		if factory {
-			args = append(args, "--call")
-		}
-		return append(args, target)
-	}},
-	{name: "uvicorn", asgi: func(target string, port int, factory bool) []string {
-		args := []string{"-m", "uvicorn", "--host", "0.0.0.0", "--port", strconv.Itoa(port)}
-		if factory {
-			args = append(args, "--factory")
-		}
-		return append(args, target)
-	}},
-	{name: "hypercorn",
-		asgi: func(target string, port int, factory bool) []string { return hypercorn(target, port, factory) },
-	},
-	{name: "granian",
-		wsgi: func(target string, port int, factory bool) []string { return granian("wsgi", target, port, factory) },
-		asgi: func(target string, port int, factory bool) []string { return granian("asgi", target, port, factory) },
-	},
-	{name: "daphne", asgi: func(target string, port int, factory bool) []string {
-		if factory {
-			return nil
-		}
-		return []string{"-m", "daphne", "-b", "0.0.0.0", "-p", strconv.Itoa(port), target}
-	}},
-}
-
-// gunicorn keeps its workers' heartbeat in memory: a file system on a disk may block
-// them, and /tmp may not be there.
-func gunicorn(target string, port int, factory bool) []string {
-	if factory {
-		target += "()"
-	}
-	return []string{"-m", "gunicorn", "--bind", "0.0.0.0:" + strconv.Itoa(port), "--worker-tmp-dir", "/dev/shm", target}
-}
-
-func hypercorn(target string, port int, factory bool) []string {
-	if factory {
-		target += "()"
-	}
-	return []string{"-m", "hypercorn", "--bind", "0.0.0.0:" + strconv.Itoa(port), target}
-}
-
-func granian(kind, target string, port int, factory bool) []string {
-	args := []string{"-m", "granian", "--interface", kind, "--host", "0.0.0.0", "--port", strconv.Itoa(port)}
-	if factory {
-		args = append(args, "--factory")
-	}
-	return append(args, target)
-}
-
 // kind is which protocol an application speaks.
 type kind string
 
@@ -217,50 +153,92 @@ const (
 	asgi kind = "ASGI"
 )
 
-// able are the servers among the dependencies that serve a kind: those that the project
-// names itself, otherwise those that come with others.
-func (b *builder) able(k kind) []server {
-	pick := func(names map[string]bool) []server {
-		var found []server
-		for _, s := range servers {
-			if names[s.name] && (k == wsgi && s.wsgi != nil || k == asgi && s.asgi != nil) {
-				found = append(found, s)
-			}
+// server is a program that serves WSGI or ASGI applications, fit for production.
+type server struct {
+	name  string
+	kinds []kind
+	// args are its arguments before the application ("module:object"), in which PORT and KIND
+	// are replaced.
+	args string
+	// factory is the argument that says that the application is a function that makes it, or
+	// "()" where that stands behind its name; "" for a server that takes none.
+	factory string
+}
+
+// servers are those that are started when they are dependencies. Gunicorn keeps its workers'
+// heartbeat in memory: a file system on a disk may block them, and /tmp may not be there.
+var servers = []server{
+	{"gunicorn", []kind{wsgi}, "--bind 0.0.0.0:PORT --worker-tmp-dir /dev/shm", "()"},
+	{"waitress", []kind{wsgi}, "--listen=0.0.0.0:PORT", "--call"},
+	{"uvicorn", []kind{asgi}, "--host 0.0.0.0 --port PORT", "--factory"},
+	{"hypercorn", []kind{asgi}, "--bind 0.0.0.0:PORT", "()"},
+	{"granian", []kind{wsgi, asgi}, "--interface KIND --host 0.0.0.0 --port PORT", "--factory"},
+	{"daphne", []kind{asgi}, "-b 0.0.0.0 -p PORT", ""},
+}
+
+// runnable is what a server can run.
+type runnable struct {
+	kind kind
+	// target is "module:object"; factory says that the object is a function that makes the
+	// application.
+	target  string
+	factory bool
+}
+
+func (s server) serves(r runnable) bool {
+	return slices.Contains(s.kinds, r.kind) && (s.factory != "" || !r.factory)
+}
+
+// command is what the interpreter runs to serve an application.
+func (b *builder) command(s server, r runnable) []string {
+	args := strings.NewReplacer("PORT", strconv.Itoa(b.port()), "KIND", strings.ToLower(string(r.kind))).Replace(s.args)
+	all := append([]string{"-m", s.name}, strings.Fields(args)...)
+	switch {
+	case !r.factory:
+	case s.factory == "()":
+		r.target += "()"
+	default:
+		all = append(all, s.factory)
+	}
+	return append(all, r.target)
+}
+
+// line is the descriptor's for a command.
+func (b *builder) line(s server, r runnable) string {
+	return "entrypoint: [" + quoteWords(append([]string{"python"}, b.command(s, r)...)) + "]"
+}
+
+// able are the servers among the dependencies that can run an application: those that the
+// project names itself, otherwise those that come with others.
+func (b *builder) able(r runnable) []server {
+	for _, names := range []map[string]bool{b.deps.direct, b.deps.all} {
+		if found := slices.DeleteFunc(slices.Clone(servers), func(s server) bool { return !names[s.name] || !s.serves(r) }); len(found) > 0 {
+			return found
 		}
-		return found
 	}
-	if found := pick(b.deps.direct); len(found) > 0 {
-		return found
-	}
-	return pick(b.deps.all)
+	return nil
 }
 
 // serve decides which server runs an application.
-func (b *builder) serve(k kind, target string, factory bool, what, source string) (bool, spec.Problems) {
-	found := b.able(k)
-	command := func(s server) []string {
-		if k == wsgi {
-			return s.wsgi(target, b.port(), factory)
-		}
-		return s.asgi(target, b.port(), factory)
-	}
+func (b *builder) serve(r runnable, what, source string) (bool, spec.Problems) {
+	found := b.able(r)
 	switch len(found) {
 	case 1:
-		b.entry = entry{args: command(found[0]), serves: true, source: fmt.Sprintf("%s: %s, served by %s", source, what, found[0].name)}
+		b.entry = entry{args: b.command(found[0], r), serves: true, source: fmt.Sprintf("%s: %s, served by %s", source, what, found[0].name)}
 		return true, nil
 	case 0:
 		names := "gunicorn, waitress or granian"
-		if k == asgi {
+		if r.kind == asgi {
 			names = "uvicorn, hypercorn or granian"
 		}
-		return false, spec.Problems{b.spec.Problem("language", fmt.Sprintf("%s is %s, and there is no server for it among the dependencies: a framework's own is for development", target, what),
+		return false, spec.Problems{b.spec.Problem("language", fmt.Sprintf("%s is %s, and there is no server for it among the dependencies: a framework's own is for development", r.target, what),
 			"add one of them to the dependencies: "+names+"; or write what serves it:\nentrypoint: [python, FILE.py]")}
 	}
 	var lines []string
 	for _, s := range found {
-		lines = append(lines, "entrypoint: ["+quoteWords(append([]string{"python"}, command(s)...))+"]")
+		lines = append(lines, b.line(s, r))
 	}
-	return false, spec.Problems{b.spec.Problem("language", fmt.Sprintf("there are %d servers among the dependencies that could run %s, and nothing says which one does", len(found), target), "add one of\n"+app.Listed(lines))}
+	return false, spec.Problems{b.spec.Problem("language", fmt.Sprintf("there are %d servers among the dependencies that could run %s, and nothing says which one does", len(found), r.target), "add one of\n"+app.Listed(lines))}
 }
 
 // quoteWords are words of a list in YAML.
@@ -276,8 +254,7 @@ func quoteWords(words []string) string {
 }
 
 var (
-	djangoWSGI     = regexp.MustCompile(`(?m)^WSGI_APPLICATION\s*=\s*["']([\w.]+)\.(\w+)["']`)
-	djangoASGI     = regexp.MustCompile(`(?m)^ASGI_APPLICATION\s*=\s*["']([\w.]+)\.(\w+)["']`)
+	djangoTarget   = regexp.MustCompile(`(?m)^(WSGI|ASGI)_APPLICATION\s*=\s*["']([\w.]+)\.(\w+)["']`)
 	settingsModule = regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']`)
 )
 
@@ -300,11 +277,10 @@ func (b *builder) djangoEntry() (bool, spec.Problems) {
 			texts += string(data) + "\n"
 			source = name
 		}
-		if found := djangoWSGI.FindStringSubmatch(texts); found != nil {
-			targets[wsgi] = found[1] + ":" + found[2]
-		}
-		if found := djangoASGI.FindStringSubmatch(texts); found != nil {
-			targets[asgi] = found[1] + ":" + found[2]
+		for _, found := range djangoTarget.FindAllStringSubmatch(texts, -1) {
+			if k := kind(found[1]); targets[k] == "" {
+				targets[k] = found[2] + ":" + found[3]
+			}
 		}
 		if len(targets) == 0 {
 			dir := path.Dir(file)
@@ -312,7 +288,8 @@ func (b *builder) djangoEntry() (bool, spec.Problems) {
 				dir = path.Dir(dir)
 			}
 			module := strings.ReplaceAll(app.Relative(base, dir), "/", ".")
-			for k, name := range map[kind]string{wsgi: "wsgi", asgi: "asgi"} {
+			for _, k := range []kind{wsgi, asgi} {
+				name := strings.ToLower(string(k))
 				if b.files.IsFile(path.Join(dir, name+".py")) {
 					targets[k] = module + "." + name + ":application"
 				}
@@ -320,34 +297,36 @@ func (b *builder) djangoEntry() (bool, spec.Problems) {
 		}
 		// Django writes both files into every project, and settings with WSGI alone: a
 		// server for ASGI says that it is meant.
-		if targets[asgi] == "" && len(b.able(wsgi)) == 0 && len(b.able(asgi)) > 0 && targets[wsgi] != "" {
+		if targets[asgi] == "" && targets[wsgi] != "" && len(b.able(runnable{kind: wsgi})) == 0 && len(b.able(runnable{kind: asgi})) > 0 {
 			module := strings.TrimSuffix(strings.Split(targets[wsgi], ":")[0], ".wsgi") + ".asgi"
 			if b.files.IsFile(path.Join(base, strings.ReplaceAll(module, ".", "/")+".py")) {
 				targets[asgi] = module + ":application"
 			}
 		}
 	}
-	switch {
-	case targets[asgi] != "" && len(b.able(asgi)) > 0 && (targets[wsgi] == "" || len(b.able(wsgi)) == 0):
-		return b.serve(asgi, targets[asgi], false, "Django's ASGI application", source)
-	case targets[wsgi] != "" && len(b.able(wsgi)) > 0 && (targets[asgi] == "" || len(b.able(asgi)) == 0):
-		return b.serve(wsgi, targets[wsgi], false, "Django's WSGI application", source)
-	case len(targets) == 2 && len(b.able(wsgi)) > 0:
-		var lines []string
-		for _, k := range []kind{wsgi, asgi} {
-			for _, s := range b.able(k) {
-				args := s.wsgi
-				if k == asgi {
-					args = s.asgi
-				}
-				lines = append(lines, "entrypoint: ["+quoteWords(append([]string{"python"}, args(targets[k], b.port(), false)...))+"]")
-			}
+	// served are those that there is a server for; where there is none for either, the first is
+	// reported.
+	var found, served []runnable
+	var lines []string
+	for _, k := range []kind{wsgi, asgi} {
+		if targets[k] == "" {
+			continue
 		}
+		r := runnable{kind: k, target: targets[k]}
+		found = append(found, r)
+		for i, s := range b.able(r) {
+			if i == 0 {
+				served = append(served, r)
+			}
+			lines = append(lines, b.line(s, r))
+		}
+	}
+	switch {
+	case len(served) == 2:
 		return false, spec.Problems{b.spec.Problem("language", "Django's settings name a WSGI and an ASGI application, and there are servers for both", "add one of\n"+app.Listed(lines))}
-	case targets[wsgi] != "":
-		return b.serve(wsgi, targets[wsgi], false, "Django's WSGI application", source)
-	case targets[asgi] != "":
-		return b.serve(asgi, targets[asgi], false, "Django's ASGI application", source)
+	case len(found) > 0:
+		r := append(served, found...)[0]
+		return b.serve(r, "Django's "+string(r.kind)+" application", source)
 	}
 	return false, spec.Problems{app.FileProblem(path.Join(base, "manage.py"), "this is a Django project, and no WSGI or ASGI application is found for it; runserver is for development",
 		"write what serves it:\nentrypoint: [gunicorn, --bind, 0.0.0.0:8080, --worker-tmp-dir, /dev/shm, \"PROJECT.wsgi:application\"]")}
@@ -436,27 +415,18 @@ func (b *builder) applicationEntry() (bool, spec.Problems) {
 		return false, nil
 	}
 	base := path.Join(b.app.dir, b.sourceRoot())
-	target := func(a application) string { return module(base, a.file) + ":" + a.object }
+	run := func(a application) runnable {
+		return runnable{a.kind, module(base, a.file) + ":" + a.object, a.factory}
+	}
 	if len(found) > 1 {
 		var lines []string
 		for _, a := range found {
-			s := b.able(a.kind)
-			name := "uvicorn"
-			if a.kind == wsgi {
-				name = "gunicorn"
+			r := run(a)
+			able := b.able(r)
+			if len(able) == 0 {
+				able = slices.DeleteFunc(slices.Clone(servers), func(s server) bool { return !s.serves(r) })
 			}
-			if len(s) > 0 {
-				name = s[0].name
-			}
-			for _, one := range servers {
-				if one.name == name {
-					args := one.wsgi
-					if a.kind == asgi {
-						args = one.asgi
-					}
-					lines = append(lines, "entrypoint: ["+quoteWords(append([]string{"python"}, args(target(a), b.port(), a.factory)...))+"]")
-				}
-			}
+			lines = append(lines, b.line(able[0], r))
 		}
 		return false, spec.Problems{b.spec.Problem("language", fmt.Sprintf("there are %d applications that a server could run, and nothing says which one is the program", len(found)), "add one of\n"+app.Listed(lines))}
 	}
@@ -465,7 +435,7 @@ func (b *builder) applicationEntry() (bool, spec.Problems) {
 	if a.factory {
 		what = "a function that makes an application of " + a.class
 	}
-	return b.serve(a.kind, target(a), a.factory, what, a.file)
+	return b.serve(run(a), what, a.file)
 }
 
 // applications finds what a file defines for servers.
