@@ -111,18 +111,23 @@ func (b *builder) stages() []plan.Stage {
 	return stages
 }
 
+// catalogImage is Python's image in the catalog, "" being the variant that programs run on.
+func (b *builder) catalogImage(variant string) plan.Base {
+	return plan.Base{Image: "python", Version: b.runtime.version, Variant: variant}
+}
+
 // base is the base of the stages that run the project's code.
 func (b *builder) base() plan.Base {
-	return app.WithPackages(plan.Base{Image: "python", Version: b.runtime.version, Variant: "build"}, b.spec.Build.Packages, "build.packages")
+	return app.WithPackages(b.catalogImage("build"), b.spec.Build.Packages, "build.packages")
 }
 
 // compilerBase is that of stages that compile C.
 func (b *builder) compilerBase() plan.Base {
-	return app.WithPackages(plan.Base{Image: "python", Version: b.runtime.version, Variant: compilerVariant}, b.spec.Build.Packages, "build.packages")
+	return app.WithPackages(b.catalogImage(compilerVariant), b.spec.Build.Packages, "build.packages")
 }
 
 func (b *builder) runBase() plan.Base {
-	base := plan.Base{Image: "python", Version: b.runtime.version}
+	base := b.catalogImage("")
 	if b.spec.Init.Or(true) {
 		base.With = []string{"init"}
 	}
@@ -208,7 +213,7 @@ func (b *builder) libraries() plan.Stage {
 	if len(b.own) > 0 {
 		what = append(what, plan.Mount{Kind: plan.MountStage, Target: "/environment/packages", From: packagesStage})
 	}
-	stage := app.Libraries(plan.Base{Image: "python", Version: b.runtime.version, Variant: "build"}, what[0], asked,
+	stage := app.Libraries(b.catalogImage("build"), what[0], asked,
 		"native modules are linked against libraries that the run image does not have: packages: [NAME] adds the Debian package that has them")
 	step := &stage.Steps[0]
 	step.Args = step.Args[:len(step.Args)-1]

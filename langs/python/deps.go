@@ -40,8 +40,8 @@ type dependencies struct {
 	indexes []string
 	// variables are those that the requirements take credentials from.
 	variables []string
-	// paths are folders of the project that are requirements, files are archives in it, in
-	// the context.
+	// paths are folders of the project that are requirements, files are archives in it and
+	// folders of them, in the context.
 	paths []localPath
 	files []string
 }
@@ -190,6 +190,14 @@ func (b *builder) write(file *requirement.File, lines []requirement.Line, d *dep
 					d.hashes = true
 				}
 				continue // decided here, and TrustedHost is for the machine to say
+			case requirement.FindLinks:
+				// A folder of archives in the project, or a page on a server.
+				if name, ok := app.InContext(path.Dir(o.File), o.Value); ok && !strings.Contains(o.Value, ":") {
+					o.Value = at(name)
+					if d != nil {
+						d.files = append(d.files, name)
+					}
+				}
 			}
 			text.WriteString(strings.TrimSpace(o.Name+" "+o.Value) + "\n")
 		}

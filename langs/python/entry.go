@@ -332,8 +332,7 @@ func (b *builder) djangoEntry() (bool, spec.Problems) {
 		"write what serves it:\nentrypoint: [gunicorn, --bind, 0.0.0.0:8080, --worker-tmp-dir, /dev/shm, \"PROJECT.wsgi:application\"]")}
 }
 
-// djangoManage finds manage.py: beside the manifest, in src, or in the only folder that has
-// one.
+// djangoManage finds manage.py, beside the manifest or in src, and reads it.
 func (b *builder) djangoManage() (dir string, data []byte) {
 	for _, base := range []string{".", "src"} {
 		dir := path.Join(b.app.dir, base)

@@ -62,7 +62,7 @@ func (b *builder) install(stage string) plan.Stage {
 	tests := stage == testDepsStage
 	if !b.installs() && !tests {
 		return plan.Stage{
-			Name: stage, Base: plan.Base{Image: "python", Version: b.runtime.version, Variant: "build"},
+			Name: stage, Base: b.catalogImage("build"),
 			Steps: []plan.Step{{
 				Name: "uv venv", Args: execArgs(nil, venvLeftovers, b.makeVenv(venvDir)), Env: b.uvEnv(), Dir: "/",
 				Mounts: []plan.Mount{{Kind: plan.MountOutput, Target: venvDir}},
@@ -96,7 +96,7 @@ func (b *builder) install(stage string) plan.Stage {
 
 // download is a stage that installs packages into an environment.
 func (b *builder) download(stage, name string, env []plan.Env, before [][]string, args []string, files plan.Mount, pure bool, remove []string) plan.Stage {
-	out := plan.Stage{Name: stage, Base: plan.Base{Image: "python", Version: b.runtime.version, Variant: "build"}}
+	out := plan.Stage{Name: stage, Base: b.catalogImage("build")}
 	step := plan.Step{
 		Name: name, Env: b.downloadEnv(env), Dir: at(b.root), Network: true,
 		Mounts: append([]plan.Mount{

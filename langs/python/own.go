@@ -205,7 +205,7 @@ func (b *builder) backendNames() (requires []string, names map[string]string) {
 
 // backends is the stage that installs build systems, each an environment of its own.
 func (b *builder) backends() plan.Stage {
-	out := plan.Stage{Name: backendStage, Base: plan.Base{Image: "python", Version: b.runtime.version, Variant: "build"}}
+	out := plan.Stage{Name: backendStage, Base: b.catalogImage("build")}
 	requires, names := b.backendNames()
 	for _, text := range requires {
 		dir := path.Join(backendDir, names[text])

@@ -36,8 +36,12 @@ func TestArchives(t *testing.T) {
 		}
 		require.Equal(t, "tiny @ file:///src/my%20wheels/tiny-1.0-py3-none-any.whl\n", requirementsOf(t, deps))
 	}
+	r := planFor(t, "language: python\n", files("main.py", "", "requirements.txt", "-r more/requirements.txt\n", "more/requirements.txt", "--no-index\n--find-links ../wheels\ntiny\n"))
+	require.NotNil(t, r.Plan, r.Text)
+	require.Equal(t, "--no-index\n--find-links /src/wheels\ntiny\n", requirementsOf(t, stage(t, r.Plan, "deps")))
+	require.Equal(t, []string{"wheels"}, stage(t, r.Plan, "deps").Steps[0].Mounts[2].Include)
 	// Without a lock it is not known what is in them.
-	r := planFor(t, "language: python\n", files("main.py", "", "pyproject.toml", project+"[tool.uv.sources]\ntiny = { path = \""+archive+"\" }\n"))
+	r = planFor(t, "language: python\n", files("main.py", "", "pyproject.toml", project+"[tool.uv.sources]\ntiny = { path = \""+archive+"\" }\n"))
 	require.Contains(t, r.Text, "pyproject.toml:7:17: tiny comes from another place than the default index")
 }
 

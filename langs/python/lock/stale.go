@@ -19,7 +19,7 @@ import (
 // Stale says that a lock was not made from the manifest as it is now. The tools write a hash of
 // what matters in the manifest into their locks, which is computed here as they do, by
 // all of their versions' ways; uv.lock and pylock.toml have none, and are never stale by
-// this. uv itself checks uv.lock.
+// this; uv.lock repeats what manifests ask for, which a planner may compare.
 func (l *Lock) Stale(m Manifest) spec.Problems {
 	var digests []string
 	switch l.Format {

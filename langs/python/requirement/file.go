@@ -167,7 +167,7 @@ func (r *fileReader) read(name string, constraints bool, from []string, at place
 		r.problem(at, "", fmt.Sprintf("%s cannot be read: %v", name, cause(err)), "")
 		return
 	case data == nil:
-		r.problem(at, "", fmt.Sprintf("there is no file %s", name), "paths of included files begin in the folder of the file that includes them; is it left out by the ignore file?")
+		r.problem(at, "", fmt.Sprintf("there is no file %s", name), "paths of included files begin in the folder of the file that includes them; is it left out by the ignore file? In another folder than the project's only files are read that have requirements or constraints in their names, or lie in a folder requirements")
 		return
 	}
 	if !slices.Contains(r.result.Files, name) {
