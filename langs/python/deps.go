@@ -382,6 +382,7 @@ func (b *builder) selectLocked() spec.Problems {
 	problems = append(problems, b.checkWheels(chosen)...)
 	b.deps.complete, b.deps.hashes, b.deps.pure = true, true, true
 	var rest []lock.Chosen
+	separate := b.largeOnes(chosen)
 	for _, c := range chosen {
 		switch c.Source.Kind {
 		case lock.Directory, lock.Virtual:
@@ -401,9 +402,15 @@ func (b *builder) selectLocked() spec.Problems {
 		b.deps.hashes = b.deps.hashes && len(c.Hashes) > 0
 		pure := b.pure(c)
 		b.deps.pure = b.deps.pure && pure
-		if b.isLarge(c) {
+		if separate[c.Name] {
 			text, found := b.lock.Requirements([]lock.Chosen{c})
 			problems = append(problems, found...)
+			if last := len(b.deps.large) - 1; last >= 0 && b.deps.large[last].name == c.Name {
+				// Another version of it, for another platform.
+				b.deps.large[last].text += text
+				b.deps.large[last].pure = false
+				continue
+			}
 			b.deps.large = append(b.deps.large, large{c.Name, text, pure})
 			continue
 		}
@@ -495,6 +502,23 @@ func (b *builder) pure(c lock.Chosen) bool {
 		}
 	}
 	return true
+}
+
+// largeOnes are the names of packages that are layers by themselves: of one that is another for
+// each platform all are, as uv leaves out of an installation whatever has the name.
+func (b *builder) largeOnes(chosen []lock.Chosen) map[string]bool {
+	names := map[string]bool{}
+	for _, c := range chosen {
+		if b.isLarge(c) {
+			names[c.Name] = true
+		}
+	}
+	for _, c := range chosen {
+		if c.Source.Kind != lock.Index {
+			delete(names, c.Name)
+		}
+	}
+	return names
 }
 
 func (b *builder) isLarge(c lock.Chosen) bool {

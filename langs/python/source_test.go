@@ -88,3 +88,21 @@ func TestOwnCommand(t *testing.T) {
 	r = planFor(t, "language: python\nentrypoint: [python, -m, flask, --app, birds, run]\n", files("birds.py", "", "requirements.txt", "flask\n"))
 	require.Contains(t, r.Text, "flask run is for development")
 }
+
+// A package that is another for each kind of machine is one layer, though only one of them is
+// large.
+func TestLargeForOneMachine(t *testing.T) {
+	const hash = "sha256:3d7652415e5df43b95dcc8e81ed80094d3cc547637c8311e463845e2c2282d10"
+	torch := func(version, machine, size string) string {
+		return "[[package]]\nname = \"torch\"\nversion = \"" + version + "\"\nsource = { registry = \"https://index.example.com/simple\" }\n" +
+			"wheels = [{ url = \"https://index.example.com/torch-" + version + "-cp313-cp313-manylinux_2_28_" + machine + ".whl\", hash = \"" + hash + "\", size = " + size + " }]\n\n"
+	}
+	r := planFor(t, "language: python\nversion: 3.13\n", files("main.py", "", "pyproject.toml", "[project]\nname = \"a\"\nversion = \"1\"\ndependencies = [\"torch\"]\n",
+		"uv.lock", "version = 1\nrequires-python = \">=3.11\"\n\n"+torch("2.9", "aarch64", "1000")+torch("2.9+cu128", "x86_64", "900000000")+
+			"[[package]]\nname = \"a\"\nversion = \"1\"\nsource = { virtual = \".\" }\ndependencies = [{ name = \"torch\", version = \"2.9\", marker = \"platform_machine == 'aarch64'\" }, { name = \"torch\", version = \"2.9+cu128\", marker = \"platform_machine == 'x86_64'\" }]\n\n"+
+			"[package.metadata]\nrequires-dist = [{ name = \"torch\" }]\n"))
+	require.NotNil(t, r.Plan, r.Text)
+	require.Equal(t, []string{"torch", "dependencies", "application"}, layerNames(r.Plan))
+	require.Equal(t, "torch==2.9 ; platform_machine == \"aarch64\" \\\n    --hash="+hash+"\n"+"torch==2.9+cu128 ; platform_machine == \"x86_64\" \\\n    --hash="+hash+"\n", requirementsOf(t, stage(t, r.Plan, "deps-torch")))
+	require.True(t, stage(t, r.Plan, "deps-torch").PerPlatform)
+}
