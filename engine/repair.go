@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/containerd/containerd/v2/core/snapshots/storage"
+	"github.com/containerd/errdefs"
 	"github.com/moby/sys/mountinfo"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
@@ -131,6 +133,42 @@ func unmountLeft(dir string, temporary []string) error {
 		}
 		if !strings.HasPrefix(m.Mountpoint, below) {
 			_ = os.Remove(m.Mountpoint) // at worst an empty folder stays
+		}
+	}
+	return nil
+}
+
+// removeUnknownSnapshots removes the folders of snapshots that the snapshotter's
+// database does not have. One that was made and not recorded yet is in the way of the
+// next, which gets the same number; one whose removal was not finished takes space
+// for good.
+func removeUnknownSnapshots(dir string) error {
+	entries, err := os.ReadDir(filepath.Join(dir, "snapshots"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	store, err := storage.NewMetaStore(filepath.Join(dir, "metadata.db"))
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	var known map[string]string
+	err = store.WithTransaction(context.Background(), false, func(ctx context.Context) (err error) {
+		known, err = storage.IDMap(ctx)
+		return err
+	})
+	if err != nil && !errdefs.IsNotFound(err) {
+		return err
+	}
+	for _, e := range entries {
+		if _, ok := known[e.Name()]; ok {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, "snapshots", e.Name())); err != nil {
+			return fmt.Errorf("removing what a killed process left: %w", err)
 		}
 	}
 	return nil

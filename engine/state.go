@@ -175,6 +175,11 @@ func tryState(dir, snapshotter, runtime string, killed bool) (_ *state, err erro
 
 	var sn snapshots.Snapshotter
 	snapshotDir := filepath.Join(dir, "snapshots")
+	if killed {
+		if err := removeUnknownSnapshots(snapshotDir); err != nil {
+			return nil, err
+		}
+	}
 	if snapshotter == "overlayfs" {
 		sn, err = overlay.NewSnapshotter(snapshotDir, overlay.AsynchronousRemove)
 	} else {
