@@ -90,7 +90,8 @@ func TestNodeFrameworks(t *testing.T) {
 			files, modules := nodeFiles(t, built)
 			for _, file := range files {
 				for _, source := range f.sources {
-					if strings.HasSuffix(file, source) {
+					// What Next makes of a source has its name.
+					if strings.HasSuffix(file, source) && !strings.HasPrefix(file, ".next/") {
 						t.Errorf("the image has %s", file)
 					}
 				}
