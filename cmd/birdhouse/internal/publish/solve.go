@@ -32,7 +32,8 @@ func (r *run) solve(ctx context.Context, name, compression, level string, build 
 	if r.Prefix == "" {
 		delete(attrs, "name")
 	}
-	if compression == "zstd" || level != "" {
+	if compression != "" {
+		// A builder that has a layer in another compression already would take that.
 		attrs["compression"], attrs["force-compression"] = compression, "true"
 	}
 	if level != "" {
