@@ -95,3 +95,29 @@ func TestFiles(t *testing.T) {
 	require.Equal(t, "a\nb", app.Listed([]string{"a", "b"}))
 	require.Contains(t, app.Listed(make([]string, 22)), "… and 2 more")
 }
+
+func TestMembers(t *testing.T) {
+	files := app.Files{FS: fstest.MapFS{
+		"package.json": {}, "a/package.json": {}, "a/b/package.json": {}, "a/node_modules/x/package.json": {}, "c/package.json": {}, "d/other": {},
+		"root/package.json": {}, "root/e/package.json": {},
+	}}
+	any := func(string) bool { return true }
+	for _, tt := range []struct {
+		root  string
+		most  int
+		match func(string) bool
+		want  []string
+		all   bool
+	}{
+		{".", 9, any, []string{"a", "a/b", "c", "root", "root/e"}, true},
+		{".", 5, any, []string{"a", "a/b", "c", "root", "root/e"}, true},
+		{".", 2, any, []string{"a", "a/b"}, false},
+		{".", 9, func(rel string) bool { return rel == "a/b" || rel == "d" }, []string{"a/b"}, true},
+		{"root", 9, func(rel string) bool { return rel == "e" }, []string{"root/e"}, true},
+		{"none", 9, any, nil, true},
+	} {
+		got, all := app.Members(files, tt.root, "package.json", []string{"node_modules"}, tt.most, tt.match)
+		require.Equal(t, tt.want, got)
+		require.Equal(t, tt.all, all)
+	}
+}

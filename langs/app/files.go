@@ -66,6 +66,16 @@ func ProjectDir(s *spec.Spec) string {
 	return path.Clean(strings.TrimSuffix(s.Dir, "/"))
 }
 
+// ProjectPattern begins patterns of files in the project's folder: "" or "services/api/",
+// escaped.
+func ProjectPattern(s *spec.Spec) string {
+	dir := ProjectDir(s)
+	if dir == "." || !fs.ValidPath(dir) {
+		return ""
+	}
+	return EscapePattern(dir) + "/"
+}
+
 // EscapePattern makes a path match only itself as a pattern of .dockerignore.
 func EscapePattern(p string) string {
 	var b strings.Builder

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/birdhouse-build/birdhouse/langs/spec"
@@ -20,6 +21,37 @@ func CheckedDir(s *spec.Spec, project Files, files string) (string, spec.Problem
 		return "", spec.Problems{s.Problem("dir", fmt.Sprintf("dir: %q is not a folder with %s in the build context", s.Dir, files), "check that .dockerignore does not exclude it")}
 	}
 	return dir, nil
+}
+
+// Members are the folders below root, itself not among them, that have a file named
+// manifest and match (by their path from root), from the top down; what folders of an ignored
+// name have in them does not count. There are at most most of them: all is false where there
+// are more.
+func Members(project Files, root, manifest string, ignored []string, most int, match func(rel string) bool) (dirs []string, all bool) {
+	var walk func(dir string) bool
+	walk = func(dir string) bool {
+		entries, err := fs.ReadDir(project, dir)
+		if err != nil {
+			return true
+		}
+		for _, e := range entries {
+			if e.Name() != manifest || dir == root || !match(Relative(root, dir)) {
+				continue
+			}
+			if len(dirs) == most {
+				return false
+			}
+			dirs = append(dirs, dir)
+		}
+		for _, e := range entries {
+			if e.IsDir() && !slices.Contains(ignored, e.Name()) && !walk(path.Join(dir, e.Name())) {
+				return false
+			}
+		}
+		return true
+	}
+	all = walk(root)
+	return dirs, all
 }
 
 // MatchGlob says whether a path matches a pattern of a workspace's members: path.Match for each

@@ -20,10 +20,7 @@ func (Language) Name() string { return "go" }
 // Go, and the Go sources of the project's folder: main packages are found by
 // their package clauses, and imports tell whether a program needs cgo.
 func (Language) Files(s *spec.Spec) []string {
-	in := ""
-	if dir := app.ProjectDir(s); dir != "." && fs.ValidPath(dir) {
-		in = app.EscapePattern(dir) + "/"
-	}
+	in := app.ProjectPattern(s)
 	return []string{
 		in + "**/*.go",
 		in + "**/default.pgo",

@@ -27,10 +27,7 @@ func (Language) Files(s *spec.Spec) []string {
 		"**/.nvmrc", "**/.node-version", "**/.tool-versions", "**/mise.toml", "**/.mise.toml",
 		"**/angular.json", "**/tsconfig.json", "**/index.html", "**/turbo.json",
 	}
-	in := ""
-	if dir := app.ProjectDir(s); dir != "." && fs.ValidPath(dir) {
-		in = app.EscapePattern(dir) + "/"
-	}
+	in := app.ProjectPattern(s)
 	for _, ending := range codeEndings {
 		for depth := range walkDepth {
 			patterns = append(patterns, in+strings.Repeat("*/", depth)+"*"+ending)

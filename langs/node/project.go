@@ -173,33 +173,17 @@ func (p *project) workspaceGlobs(dir string, m *manifest) (settings pnpmSettings
 // loadMembers reads the manifests of the folders that match.
 func (p *project) loadMembers(globs []string) spec.Problems {
 	var problems spec.Problems
-	seen := 0
-	var walk func(dir string)
-	walk = func(dir string) {
-		entries, err := fs.ReadDir(p.files, dir)
-		if err != nil || seen > maxMembers {
-			return
-		}
-		for _, e := range entries {
-			if e.Name() == "package.json" && dir != p.root && matchesAny(globs, app.Relative(p.root, dir)) {
-				if seen++; seen > maxMembers {
-					problems = append(problems, app.FileProblem(path.Join(p.root, "package.json"), fmt.Sprintf("the workspace has more than %d packages", maxMembers), "name fewer folders in workspaces"))
-					return
-				}
-				m, found := p.manifestIn(dir)
-				problems = append(problems, found...)
-				if m != nil {
-					p.members = append(p.members, &member{dir: dir, rel: app.Relative(p.root, dir), manifest: m})
-				}
-			}
-		}
-		for _, e := range entries {
-			if e.IsDir() && e.Name() != "node_modules" && e.Name() != ".git" {
-				walk(path.Join(dir, e.Name()))
-			}
+	dirs, all := app.Members(p.files, p.root, "package.json", []string{"node_modules", ".git"}, maxMembers, func(rel string) bool { return matchesAny(globs, rel) })
+	for _, dir := range dirs {
+		m, found := p.manifestIn(dir)
+		problems = append(problems, found...)
+		if m != nil {
+			p.members = append(p.members, &member{dir: dir, rel: app.Relative(p.root, dir), manifest: m})
 		}
 	}
-	walk(p.root)
+	if !all {
+		problems = append(problems, app.FileProblem(path.Join(p.root, "package.json"), fmt.Sprintf("the workspace has more than %d packages", maxMembers), "name fewer folders in workspaces"))
+	}
 	sort.Slice(p.members, func(i, j int) bool { return p.members[i].dir < p.members[j].dir })
 	names := map[string]*member{}
 	for _, m := range p.members {

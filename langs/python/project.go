@@ -166,34 +166,17 @@ var ignoredDirs = []string{".git", ".venv", "venv", "node_modules", "site-packag
 // loadMembers reads the manifests of the folders that match.
 func (p *project) loadMembers(globs, exclude []string) spec.Problems {
 	var problems spec.Problems
-	seen := 0
-	var walk func(dir string)
-	walk = func(dir string) {
-		entries, err := fs.ReadDir(p.files, dir)
-		if err != nil || seen > maxMembers {
-			return
-		}
-		for _, e := range entries {
-			if e.Name() != "pyproject.toml" || dir == p.root || !inWorkspace(globs, exclude, app.Relative(p.root, dir)) {
-				continue
-			}
-			if seen++; seen > maxMembers {
-				problems = append(problems, p.top.problem(p.top.pyproject.root.Get("tool", "uv", "workspace"), fmt.Sprintf("the workspace has more than %d members", maxMembers), "name fewer folders"))
-				return
-			}
-			m, found := p.manifestIn(dir)
-			problems = append(problems, found...)
-			if m != nil {
-				p.members = append(p.members, &member{dir: dir, rel: app.Relative(p.root, dir), pyproject: m})
-			}
-		}
-		for _, e := range entries {
-			if e.IsDir() && !slices.Contains(ignoredDirs, e.Name()) {
-				walk(path.Join(dir, e.Name()))
-			}
+	dirs, all := app.Members(p.files, p.root, "pyproject.toml", ignoredDirs, maxMembers, func(rel string) bool { return inWorkspace(globs, exclude, rel) })
+	for _, dir := range dirs {
+		m, found := p.manifestIn(dir)
+		problems = append(problems, found...)
+		if m != nil {
+			p.members = append(p.members, &member{dir: dir, rel: app.Relative(p.root, dir), pyproject: m})
 		}
 	}
-	walk(p.root)
+	if !all {
+		problems = append(problems, p.top.problem(p.top.pyproject.root.Get("tool", "uv", "workspace"), fmt.Sprintf("the workspace has more than %d members", maxMembers), "name fewer folders"))
+	}
 	sort.Slice(p.members, func(i, j int) bool { return p.members[i].dir < p.members[j].dir })
 	return problems
 }

@@ -31,10 +31,7 @@ func (Language) Files(s *spec.Spec) []string {
 		"**/setup.py", "**/setup.cfg", "**/.python-version", "**/.tool-versions", "**/mise.toml", "**/.mise.toml", "**/runtime.txt",
 		"**/environment.yml", "**/environment.yaml", "**/conda-lock.yml", "**/pixi.toml", "**/pip.conf", "**/gunicorn.conf.py",
 	}
-	in := ""
-	if dir := app.ProjectDir(s); dir != "." && fs.ValidPath(dir) {
-		in = app.EscapePattern(dir) + "/"
-	}
+	in := app.ProjectPattern(s)
 	// Requirements files may have any name.
 	patterns = append(patterns, in+"*.txt", in+"*.in")
 	if tool := string(s.Build.Tool); strings.HasSuffix(tool, ".txt") {

@@ -173,12 +173,18 @@ func (r *reader) descend(from *Value, path []string, at spec.Range) (*Value, *Er
 	return from, nil
 }
 
-func (r *reader) table(n *unstable.Node) (*Value, *Error) {
-	path, at, err := r.path(n.Key())
-	if err != nil {
-		return nil, err
+// header is where a line in brackets says that what follows belongs: in parent, by the last
+// part of the path.
+func (r *reader) header(n *unstable.Node) (parent *Value, path []string, at spec.Range, err *Error) {
+	if path, at, err = r.path(n.Key()); err != nil {
+		return nil, nil, at, err
 	}
-	parent, err := r.descend(r.root, path[:len(path)-1], at)
+	parent, err = r.descend(r.root, path[:len(path)-1], at)
+	return parent, path, at, err
+}
+
+func (r *reader) table(n *unstable.Node) (*Value, *Error) {
+	parent, path, at, err := r.header(n)
 	if err != nil {
 		return nil, err
 	}
@@ -196,11 +202,7 @@ func (r *reader) table(n *unstable.Node) (*Value, *Error) {
 }
 
 func (r *reader) arrayTable(n *unstable.Node) (*Value, *Error) {
-	path, at, err := r.path(n.Key())
-	if err != nil {
-		return nil, err
-	}
-	parent, err := r.descend(r.root, path[:len(path)-1], at)
+	parent, path, at, err := r.header(n)
 	if err != nil {
 		return nil, err
 	}
