@@ -8,13 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -25,7 +23,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
@@ -369,23 +366,12 @@ func TestDockerEngine(t *testing.T) {
 // filesOf describes every file of an image: type, mode, owner, time, content.
 func filesOf(t *testing.T, img v1.Image) map[string]string {
 	t.Helper()
-	r := mutate.Extract(img)
-	defer r.Close()
 	out := map[string]string{}
-	for tr := tar.NewReader(r); ; {
-		h, err := tr.Next()
-		if err == io.EOF {
-			return out
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum := sha256.New()
-		if _, err := io.Copy(sum, tr); err != nil {
-			t.Fatal(err)
-		}
+	for name, f := range e2etest.Files(t, img) {
+		sum := sha256.Sum256(f.Data)
 		// Old engines write the type into the mode as well.
-		out[strings.Trim(path.Clean("/"+h.Name), "/")] = fmt.Sprintf("%c %#o %d:%d %d %s %x",
-			h.Typeflag, h.Mode&0o7777, h.Uid, h.Gid, h.ModTime.Unix(), h.Linkname, sum.Sum(nil)[:8])
+		out[name] = fmt.Sprintf("%c %#o %d:%d %d %s %x",
+			f.Typeflag, f.Mode&0o7777, f.Uid, f.Gid, f.ModTime.Unix(), f.Linkname, sum[:8])
 	}
+	return out
 }

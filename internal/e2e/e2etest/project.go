@@ -3,6 +3,7 @@ package e2etest
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,12 +48,18 @@ func Syntax(t testing.TB, dir, frontend string) {
 	Write(t, path, "# syntax="+frontend+"\n"+rest)
 }
 
-// Sample is a copy of a project of testdata ("go/hello") that the test may change.
+// Sample is a copy of a project of testdata ("go/hello") that the test may change,
+// without what its plan is compared with, which would be a part of the image.
 func Sample(t testing.TB, name string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), filepath.Base(name))
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(harness.Root(t), "testdata", name))); err != nil {
 		t.Fatal(err)
+	}
+	for _, golden := range []string{"plan.json", "graph.txt", "problems.txt"} {
+		if err := os.Remove(filepath.Join(dir, golden)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }

@@ -25,6 +25,18 @@ func FreePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
+// Asks is a server that answers those alone who know the password; others are asked for it.
+func Asks(user, password string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if name, secret, ok := r.BasicAuth(); !ok || name != user || secret != password {
+			w.Header().Set("WWW-Authenticate", `Basic realm="birds"`)
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // Server is a started program that answers HTTP.
 type Server struct {
 	// Addr is where it answers: "http://127.0.0.1:43210".

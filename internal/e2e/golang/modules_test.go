@@ -193,14 +193,7 @@ func TestGoPrivateProxy(t *testing.T) {
 	// The proxy below has no Go: the build image is there already.
 	harness.Run(t, e2etest.Birdhouse(t, "build", "-t", e2etest.ImageName(t)+":toolchain", "--target", "build", e2etest.Sample(t, "go/hello")))
 	proxy := newGoProxy(t)
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, password, ok := r.BasicAuth(); !ok || user != proxyUser || password != proxyPassword {
-			w.Header().Set("WWW-Authenticate", `Basic realm="modules"`)
-			http.Error(w, "who are you?", http.StatusUnauthorized)
-			return
-		}
-		proxy.ServeHTTP(w, r)
-	}))
+	server := httptest.NewTLSServer(e2etest.Asks(proxyUser, proxyPassword, proxy))
 	defer server.Close()
 	host := strings.TrimPrefix(server.URL, "https://")
 	env := []string{

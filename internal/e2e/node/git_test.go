@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
 	"os"
@@ -29,14 +28,7 @@ func TestNodeGit(t *testing.T) {
 		Path: git, Args: []string{"http-backend"},
 		Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "HOME=" + root},
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if name, secret, _ := r.BasicAuth(); name != user || secret != password {
-			w.Header().Set("WWW-Authenticate", `Basic realm="birds"`)
-			http.Error(w, "who are you?", http.StatusUnauthorized)
-			return
-		}
-		repositories.ServeHTTP(w, r)
-	}))
+	server := httptest.NewServer(e2etest.Asks(user, password, repositories))
 	defer server.Close()
 	addr := strings.TrimPrefix(server.URL, "http://")
 	for _, name := range []string{"package.json", "package-lock.json"} {

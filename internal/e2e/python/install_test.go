@@ -118,12 +118,7 @@ func wheel(t *testing.T, name, version, tag, text string) (file string, data []b
 // password, to those alone who know it.
 func index(t *testing.T, password string, files map[string][]byte) *httptest.Server {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, got, _ := r.BasicAuth(); password != "" && (user != "robin" || got != password) {
-			w.Header().Set("WWW-Authenticate", `Basic realm="nest"`)
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
+	var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if data, ok := files[path.Base(r.URL.Path)]; ok && strings.HasPrefix(r.URL.Path, "/files/") {
 			_, _ = w.Write(data)
 			return
@@ -140,7 +135,11 @@ func index(t *testing.T, password string, files map[string][]byte) *httptest.Ser
 		if !any {
 			w.WriteHeader(http.StatusNotFound)
 		}
-	}))
+	})
+	if password != "" {
+		h = e2etest.Asks("robin", password, h)
+	}
+	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	return server
 }
