@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/crane"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/tonistiigi/go-csvvalue"
 	"golang.org/x/sys/unix"
 
 	"github.com/birdhouse-build/birdhouse/catalog"
@@ -289,9 +290,14 @@ func TestSecretsAreNamedOnce(t *testing.T) {
 	args := Secrets(t)
 	seen := map[string]bool{}
 	for i := 0; i < len(args); i += 2 {
-		id, file, ok := strings.Cut(args[i+1], ",src=")
-		if args[i] != "--secret" || !ok || seen[id] {
-			t.Errorf("argument %d is %q %q", i, args[i], args[i+1])
+		fields, err := csvvalue.Fields(args[i+1], nil)
+		if args[i] != "--secret" || err != nil || len(fields) != 2 || seen[fields[0]] {
+			t.Fatalf("argument %d is %q %q: %v", i, args[i], args[i+1], err)
+		}
+		id := fields[0]
+		file, ok := strings.CutPrefix(fields[1], "src=")
+		if !ok {
+			t.Errorf("no file in %q", args[i+1])
 		}
 		seen[id] = true
 		if text, err := os.ReadFile(file); err != nil || len(text) == 0 {

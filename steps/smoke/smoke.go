@@ -138,16 +138,21 @@ func answers(ctx context.Context, spec Spec, p *process) (string, error) {
 	if spec.Output != "" {
 		wanted += fmt.Sprintf(" and %q in the output", spec.Output)
 	}
+	last := ""
 	for delay := firstDelay; ; delay = min(delay*3/2, lastDelay) {
 		ok, saw := probe(ctx, spec, p)
 		if ok {
 			return saw, nil
 		}
+		// What the end of the time cut short says nothing of the program.
+		if last == "" || ctx.Err() == nil {
+			last = saw
+		}
 		select {
 		case <-p.ended:
 			return "", fmt.Errorf("wanted %s, but the program ended with %s", wanted, p.howEnded())
 		case <-ctx.Done():
-			return "", fmt.Errorf("wanted %s: %w; last seen: %s", wanted, context.Cause(ctx), saw)
+			return "", fmt.Errorf("wanted %s: %w; last seen: %s", wanted, context.Cause(ctx), last)
 		case <-time.After(delay):
 		}
 	}

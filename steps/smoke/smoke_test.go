@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -155,6 +156,13 @@ func program(what, port string) {
 			w.WriteHeader(http.StatusEarlyHints)
 			fmt.Fprint(w, "late")
 		})
+		var asked atomic.Bool
+		mux.HandleFunc("/stuck", func(w http.ResponseWriter, r *http.Request) {
+			if asked.Swap(true) {
+				<-r.Context().Done()
+			}
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
 		began := time.Now()
 		mux.HandleFunc("/slow", func(w http.ResponseWriter, _ *http.Request) {
 			if time.Since(began) < 300*time.Millisecond {
@@ -286,6 +294,7 @@ func TestFailure(t *testing.T) {
 		"killed early":      {"signal", Spec{Port: port}, []string{"signal 9 (killed)"}, "started as signal"},
 		"opens and dies":    {"opens and dies", Spec{Port: port, Path: "/"}, []string{"ended with exit code 3"}, "started"},
 		"wrong status":      {"http", Spec{Port: port, Path: "/nothing", TimeoutSeconds: 3}, []string{"wanted status 200", "no success within 3s", "last seen: status 404"}, "started as http"},
+		"answers once":      {"http", Spec{Port: port, Path: "/stuck", TimeoutSeconds: 3}, []string{"no success within 3s", "last seen: status 503"}, "started"},
 		"redirect":          {"http", Spec{Port: port, Path: "/moved", TimeoutSeconds: 3}, []string{"last seen: status 302"}, "started"},
 		"wrong body":        {"http", Spec{Port: port, Path: "/chunked", Output: "four", TimeoutSeconds: 3}, []string{`"four" in the output`, `which begins "one two three"`}, "started"},
 		"not printed":       {"http", Spec{Port: port, Output: "ready", TimeoutSeconds: 3}, []string{`"ready" was not printed`}, "started"},

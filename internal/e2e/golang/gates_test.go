@@ -156,8 +156,8 @@ var smokeCases = []struct {
 		"  output: \"interface lo\\nwrite / false\\nwrite /app false\\nwrite /etc false\\nwrite /home/nonroot false\\nwrite /tmp true\\nwrite /data true\\n\""},
 
 	{name: "wrong port", smoke: "smoke: {port: 8081, timeout: 2s}", fails: []string{"listening", "nothing listens on port 8081", "no success within 2s"}},
-	{name: "wrong status", smoke: "smoke: {port: 8080, path: /tea, timeout: 2s}", fails: []string{"listening", "wanted status 200 from GET /tea", "last seen: status 418"}},
-	{name: "wrong output", smoke: "smoke: {port: 8080, path: /, output: served, timeout: 2s}", fails: []string{"listening", `"served" is not in the answer`, "ready to serve /"}},
+	{name: "wrong status", smoke: "smoke: {port: 8080, path: /tea, timeout: 5s}", fails: []string{"listening", "wanted status 200 from GET /tea", "last seen: status 418"}},
+	{name: "wrong output", smoke: "smoke: {port: 8080, path: /, output: served, timeout: 5s}", fails: []string{"listening", `"served" is not in the answer`, "ready to serve /"}},
 	{name: "wrong exit code", smoke: "smoke: {args: [leave]}", fails: []string{"leaving early", "wanted exit code 0, but the program ended with exit code 3"}},
 	{name: "crash", smoke: "smoke: {args: [crash], port: 8080}", fails: []string{"assignment to entry in nil map", "wanted port 8080 to open, but the program ended with exit code 2"}},
 	{name: "wrong text", smoke: "smoke: {args: [version], output: prober 2}", fails: []string{"prober 1.0", `wanted "prober 2"`}},
