@@ -63,7 +63,7 @@ func parseRelation(s string) (relation, error) {
 		name, rest = s[:i], strings.TrimSpace(s[i:])
 	}
 	r.name, r.arch, _ = strings.Cut(name, ":")
-	if !packageName.MatchString(r.name) {
+	if !IsPackageName(r.name) {
 		return relation{}, bad
 	}
 	if rest == "" {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -83,8 +82,17 @@ var (
 	// Those of languages are scripts, which only their names tell.
 	managers = words(`apk apt apt-cache apt-get apt-key aptitude brew bundle cargo conda corepack dnf dpkg dpkg-deb easy_install gem gradle guix
 		microdnf mvn nix nix-env npm npx opkg pacman pdm pipenv pipx pnpm pnpx poetry rpm snap uv uvx yarn yarnpkg yum zypper`)
-	pip = regexp.MustCompile(`^(pip|easy_install-)[0-9.]*$`)
 )
+
+// isPip says whether a name is one of pip's or of what came before it: pip,
+// pip3, pip3.13, easy_install-3.8.
+func isPip(base string) bool {
+	version, ok := strings.CutPrefix(base, "pip")
+	if !ok {
+		version, ok = strings.CutPrefix(base, "easy_install-")
+	}
+	return ok && strings.Trim(version, "0123456789.") == ""
+}
 
 func words(s string) []string { return strings.Fields(s) }
 
@@ -113,7 +121,7 @@ func toolByName(name string, mode fs.FileMode) string {
 	switch base := path.Base(name); {
 	case slices.Contains(shells, base):
 		return "a shell"
-	case slices.Contains(managers, base) || pip.MatchString(base):
+	case slices.Contains(managers, base) || isPip(base):
 		return "a package manager"
 	}
 	return ""

@@ -6,11 +6,11 @@ package exec
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	osexec "os/exec"
 	"path"
@@ -281,7 +281,7 @@ func copyFile(from, to *os.Root, name string) (err error) {
 		return err
 	}
 	// The process id alone would be the same in every container.
-	temporary := path.Join(path.Dir(name), fmt.Sprintf(".%s.tmp", rand.Text()))
+	temporary := path.Join(path.Dir(name), fmt.Sprintf(".%016x.tmp", rand.Uint64()))
 	w, err := to.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/birdhouse-build/birdhouse/catalog/debian"
 )
 
 // maxControl bounds what a package's control.tar may hold once decompressed.
@@ -112,13 +114,6 @@ func readAr(r io.ReaderAt, size int64) ([]member, error) {
 	return members, nil
 }
 
-// isPackageName goes by Debian policy 5.6.1. The name is a file's name later.
-func isPackageName(name string) bool {
-	const alphanumeric = "abcdefghijklmnopqrstuvwxyz0123456789"
-	return len(name) >= 2 && len(name) <= 128 && strings.Contains(alphanumeric, name[:1]) &&
-		strings.Trim(name, alphanumeric+"+.-") == ""
-}
-
 func (d *deb) readControl(m member) error {
 	r, err := decompress(m)
 	if err != nil {
@@ -169,7 +164,8 @@ func (d *deb) parseControl(text []byte) error {
 		fields[strings.ToLower(string(key))] = string(bytes.TrimSpace(value))
 	}
 	d.name = fields["package"]
-	if !isPackageName(d.name) {
+	// The name is a file's name later.
+	if !debian.IsPackageName(d.name) {
 		return fmt.Errorf("the control file names the package %.80q, which is not a package name", d.name)
 	}
 	if fields["version"] == "" {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"net/textproto"
 	"strconv"
 	"strings"
@@ -16,9 +17,9 @@ import (
 
 // probe looks once at what the program does, and says what it saw.
 func probe(ctx context.Context, spec Spec, p *process) (ok bool, saw string) {
-	for _, host := range []string{"127.0.0.1", "::1"} {
-		address := net.JoinHostPort(host, strconv.Itoa(spec.Port))
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	for _, loopback := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
+		// Dialer.DialContext would link all that looks up names.
+		conn, err := new(net.Dialer).DialTCP(ctx, "tcp", netip.AddrPort{}, netip.AddrPortFrom(loopback, uint16(spec.Port)))
 		if err != nil {
 			// The first address speaks for both, unless the second is there.
 			if saw == "" && errors.Is(err, syscall.ECONNREFUSED) {
