@@ -1,0 +1,3 @@
+rootProject.name = "gradle-birds"
+
+include("app", "birds")
