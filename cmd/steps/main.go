@@ -7,6 +7,7 @@
 //	steps resolve SPEC OUT                        find packages and what they need
 //	steps smoke SPEC                              start a program and check its answer
 //	steps truststore BUNDLE OUT                   make Java's trust store of CA certificates
+//	steps java SPEC OUT                           lay out a Java program
 //
 // Its bytes are part of the cache key of everything that it does, so it is
 // small, and changes only when a step does.
@@ -26,6 +27,8 @@ import (
 
 	"github.com/birdhouse-build/birdhouse/steps/check"
 	"github.com/birdhouse-build/birdhouse/steps/exec"
+	"github.com/birdhouse-build/birdhouse/steps/java"
+	"github.com/birdhouse-build/birdhouse/steps/java/javaspec"
 	"github.com/birdhouse-build/birdhouse/steps/layer"
 	"github.com/birdhouse-build/birdhouse/steps/libcheck"
 	"github.com/birdhouse-build/birdhouse/steps/resolve"
@@ -49,6 +52,7 @@ const usage = `steps runs inside builds:
   steps resolve SPEC OUT
   steps smoke SPEC
   steps truststore BUNDLE OUT
+  steps java SPEC OUT
 `
 
 var errUsage = errors.New("wrong arguments")
@@ -76,6 +80,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = runSmoke(ctx, args, stdout, stderr)
 	case "truststore":
 		err = runTruststore(args)
+	case "java":
+		err = runJava(args, stdout)
 	case "help", "-h", "--help":
 		fmt.Fprint(stdout, usage)
 	default:
@@ -116,6 +122,17 @@ func runTruststore(args []string) error {
 		return errUsage
 	}
 	return truststore.Make(args[0], args[1])
+}
+
+func runJava(args []string, stdout io.Writer) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	var spec javaspec.Spec
+	if err := readSpec(args[0], &spec); err != nil {
+		return err
+	}
+	return java.Run(spec, args[1], stdout)
 }
 
 func runResolve(args []string, stdout io.Writer) error {

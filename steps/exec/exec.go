@@ -155,7 +155,7 @@ func Run(ctx context.Context, o Options) error {
 		}
 	}
 	for _, dir := range o.Normalize {
-		if err := normalize(dir); err != nil {
+		if err := Normalize(dir); err != nil {
 			return fmt.Errorf("what the command wrote to %s: %w", dir, err)
 		}
 	}

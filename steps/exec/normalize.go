@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// normalize gives everything below dir the time 0, root as its owner (where the
+// Normalize gives everything below dir the time 0, root as its owner (where the
 // step runs as root) and a mode of ours: 0755 for directories and what may be
 // executed, 0644 for the rest. So what a command made depends neither on when
 // nor where it ran. A missing dir, and anything but files, directories and
 // symlinks that stay inside, is an error.
-func normalize(dir string) error {
+func Normalize(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
