@@ -50,15 +50,15 @@ type builder struct {
 	programs  programs
 }
 
-// testing says which tests there are and whether they run.
-type testing struct {
+// tests says which tests there are and whether they run.
+type tests struct {
 	run   bool
 	files int
 }
 
 // tests decides whether the tests run before the image is built.
-func (b *builder) tests() (testing, spec.Problems) {
-	var t testing
+func (b *builder) tests() (tests, spec.Problems) {
+	var t tests
 	for _, m := range b.modules {
 		t.files += b.src.walk(m).tests
 	}
@@ -119,7 +119,7 @@ func (b *builder) runBase() plan.Base {
 // download says whether there are modules to download.
 func (b *builder) download() bool { return b.vendored == "" && len(b.external()) > 0 }
 
-func (b *builder) stages(t testing) []plan.Stage {
+func (b *builder) stages(t tests) []plan.Stage {
 	var stages []plan.Stage
 	if b.download() {
 		stages = append(stages, b.deps())

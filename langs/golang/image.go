@@ -75,7 +75,7 @@ func (b *builder) layers() []plan.Layer {
 }
 
 // facts are the decisions, in the order in which they are read.
-func (b *builder) facts(image plan.Image, t testing) []plan.Fact {
+func (b *builder) facts(image plan.Image, t tests) []plan.Fact {
 	s := b.spec
 	facts := app.NewFacts(s)
 	add := facts.Add

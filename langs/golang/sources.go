@@ -4,11 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/build"
-	"go/parser"
-	"go/token"
-	"io"
 	"io/fs"
 	"maps"
 	"path"
@@ -32,29 +27,25 @@ type sources struct {
 	broken  map[string]error
 	dirs    map[string][]fs.DirEntry
 	clauses map[string]string
-	builds  map[bool][]*build.Context
+	// platforms are those that a file may be compiled for, with cgo and without.
+	platforms map[bool][]platform
 }
 
 func newSources(p *project) *sources {
-	return &sources{project: p, data: map[string][]byte{}, broken: map[string]error{}, dirs: map[string][]fs.DirEntry{}, clauses: map[string]string{}, builds: map[bool][]*build.Context{}}
+	return &sources{project: p, data: map[string][]byte{}, broken: map[string]error{}, dirs: map[string][]fs.DirEntry{}, clauses: map[string]string{}, platforms: map[bool][]platform{}}
 }
 
-// contexts are the build contexts in which a file may be compiled: Linux, for
-// any of the architectures that images exist for.
-func (s *sources) contexts(cgo bool) []*build.Context {
-	if all, ok := s.builds[cgo]; ok {
+// platformsFor are those that a file may be compiled for: Linux on any of the
+// architectures that images exist for.
+func (s *sources) platformsFor(cgo bool) []platform {
+	if all, ok := s.platforms[cgo]; ok {
 		return all
 	}
-	var all []*build.Context
+	var all []platform
 	for _, arch := range []string{"amd64", "arm64"} {
-		c := &build.Context{
-			GOOS: "linux", GOARCH: arch, Compiler: "gc", CgoEnabled: cgo,
-			BuildTags: tags(s.project.spec),
-			JoinPath:  path.Join,
-			OpenFile: func(name string) (io.ReadCloser, error) {
-				data, err := s.read(name)
-				return io.NopCloser(bytes.NewReader(data)), err
-			},
+		p := platform{"linux": true, "unix": true, "gc": true, arch: true, "cgo": cgo}
+		for _, tag := range tags(s.project.spec) {
+			p[tag] = true
 		}
 		minor := 99
 		if parts := strings.Split(s.release, "."); len(parts) > 1 {
@@ -63,11 +54,11 @@ func (s *sources) contexts(cgo bool) []*build.Context {
 			}
 		}
 		for i := 1; i <= minor; i++ {
-			c.ReleaseTags = append(c.ReleaseTags, fmt.Sprintf("go1.%d", i))
+			p[fmt.Sprintf("go1.%d", i)] = true
 		}
-		all = append(all, c)
+		all = append(all, p)
 	}
-	s.builds[cgo] = all
+	s.platforms[cgo] = all
 	return all
 }
 
@@ -137,12 +128,8 @@ func (s *sources) goFiles(dir string) []string {
 
 // matches says whether the build constraints of a file hold for some platform.
 func (s *sources) matches(dir, name string, cgo bool) bool {
-	for _, c := range s.contexts(cgo) {
-		if ok, err := c.MatchFile(dir, name); ok && err == nil {
-			return true
-		}
-	}
-	return false
+	src, err := s.read(path.Join(dir, name))
+	return err == nil && slices.ContainsFunc(s.platformsFor(cgo), func(p platform) bool { return p.compiles(name, src) })
 }
 
 // packageName returns the name in the package clauses of dir's files, "" when
@@ -161,12 +148,10 @@ func (s *sources) packageName(dir string) string {
 		if err != nil {
 			continue
 		}
-		f, err := parser.ParseFile(token.NewFileSet(), name, data, parser.PackageClauseOnly)
-		if err != nil || f.Name == nil || f.Name.Name == "documentation" {
-			continue
+		if clause, ok := packageClause(name, data); ok && clause != "documentation" {
+			found = clause
+			break
 		}
-		found = f.Name.Name
-		break
 	}
 	s.clauses[dir] = found
 	return found
@@ -182,14 +167,6 @@ func (s *sources) mentions(dir, text string) bool {
 		}
 	}
 	return false
-}
-
-// importSpec is an import with its place.
-type importSpec struct {
-	path string
-	file string
-	from token.Position
-	to   token.Position
 }
 
 // imports returns the imports of the files of dir that are compiled without
@@ -211,24 +188,8 @@ func (s *sources) fileImports(dir, name string) []importSpec {
 	if err != nil {
 		return nil
 	}
-	set := token.NewFileSet()
-	f, err := parser.ParseFile(set, name, data, parser.ImportsOnly)
-	if err != nil {
-		return nil
-	}
-	var found []importSpec
-	for _, i := range f.Imports {
-		found = append(found, newImport(set, file, i))
-	}
-	return found
-}
-
-func newImport(set *token.FileSet, file string, i *ast.ImportSpec) importSpec {
-	p, err := strconv.Unquote(i.Path.Value)
-	if err != nil {
-		p = ""
-	}
-	return importSpec{path: p, file: file, from: set.Position(i.Path.Pos()), to: set.Position(i.Path.End())}
+	imports, _ := importsOf(file, data)
+	return imports
 }
 
 // tree is what a walk through a module found.
