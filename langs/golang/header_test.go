@@ -98,9 +98,9 @@ func TestHeadsAsGoReadsThem(t *testing.T) {
 		"package main\nimport (\n\"fmt\"\n":                                                        true,
 		"package main\nimport \"fmt\n":                                                             true,
 		"package main\nimport (\"fmt\") \"os\"\n":                                                  true,
-		"package func\n":                                                                           true,
-		"package main func main() {}\n":                                                            true,
-		"func main() {}\n":                                                                         true,
+		"package func\n":                true,
+		"package main func main() {}\n": true,
+		"func main() {}\n":              true,
 	}
 	for src, compiled := range heads {
 		t.Run(src, func(t *testing.T) {
