@@ -9,6 +9,7 @@ import (
 	"io/fs"
 
 	"github.com/birdhouse-build/birdhouse/langs/golang"
+	"github.com/birdhouse-build/birdhouse/langs/java"
 	"github.com/birdhouse-build/birdhouse/langs/node"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/langs/python"
@@ -38,7 +39,7 @@ type Detected = spec.Detected
 
 // All are the languages, in the order in which they are detected.
 func All() []Language {
-	return []Language{golang.Language{}, python.Language{}, node.Language{}}
+	return []Language{golang.Language{}, java.Language{}, python.Language{}, node.Language{}}
 }
 
 // ByName returns the language of that name.

@@ -144,7 +144,7 @@ func (s *Spec) checkSmoke(add func(Problem)) {
 	tcp := slices.ContainsFunc(s.Expose, func(p Port) bool { return strings.HasSuffix(string(p), "/tcp") })
 	// An entry of expose that could not be read has been reported; it may be
 	// the port.
-	unread := slices.Contains(s.Expose, "") || s.Has("expose") && s.Expose == nil || s.Build.Static != nil || s.Language == "python" // whose servers have a port of their own
+	unread := slices.Contains(s.Expose, "") || s.Has("expose") && s.Expose == nil || s.Build.Static != nil || s.Language == "python" || s.Language == "java" // whose servers have a port of their own
 	if http && !has("port") && !tcp && !unread {
 		add(s.Problem("smoke.path", "smoke.path: there is no port to ask", "write the port: smoke.port, or expose"))
 	}
@@ -214,6 +214,9 @@ func (s *Spec) checkLiterals() Problems {
 			}
 			hint := fmt.Sprintf("for the build, write: secrets: [{id: %s, env: %s}]", plain(key), plain(key))
 			switch {
+			case path == "build.properties":
+				name := variableName(key)
+				hint = fmt.Sprintf("write: secrets: [{id: %s, env: %s}]\nand in the build file ${env.%s}, or System.getenv(\"%s\") for Gradle", name, name, name, name)
 			case strings.HasSuffix(path, "labels"), strings.HasSuffix(path, "annotations"):
 				hint = "remove it"
 			case why == inImage:
@@ -229,11 +232,25 @@ func (s *Spec) checkLiterals() Problems {
 	}
 	look("args", s.Args, inBuild)
 	look("build.env", s.Build.Env, inBuild)
+	look("build.properties", s.Build.Properties, inBuild)
 	image("", s.Image)
 	for name, override := range s.Images {
 		image("images."+name+".", override.Image)
 	}
 	return problems
+}
+
+// variableName is the name of an environment variable for a property.
+func variableName(property string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, property)
 }
 
 // looksSecret says whether a variable holds a secret, by its name or its value.

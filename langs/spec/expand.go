@@ -23,7 +23,7 @@ var (
 )
 
 // expandedKeys are the keys whose values may hold templates.
-var expandedKeys = []string{"annotations", "build.env", "build.ldflags", "cmd", "entrypoint", "env", "labels"}
+var expandedKeys = []string{"annotations", "build.env", "build.ldflags", "build.properties", "cmd", "entrypoint", "env", "labels"}
 
 // expanded says whether templates are replaced in the value at a path.
 func expanded(path string) bool {
@@ -60,8 +60,9 @@ func cutEntry(path string) string {
 func (s *Spec) Expand(v Vars) Problems {
 	e := &expander{spec: s, vars: v}
 	build, image := s.Build, e.image("", s.Image)
-	build.LDFlags = e.list("build.ldflags", build.LDFlags)
+	build.LDFlags = e.list("build.ldflags", "build.properties", build.LDFlags)
 	build.Env = e.strings("build.env", build.Env)
+	build.Properties = e.strings("build.properties", build.Properties)
 	images := maps.Clone(s.Images)
 	for _, name := range slices.Sorted(maps.Keys(images)) {
 		override := images[name]

@@ -18,8 +18,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// languages are those of the tests: one with keys of its own, one without.
-var languages = []string{"go", "node"}
+// languages are those of the tests.
+var languages = []string{"go", "node", "java"}
 
 // golden compares got with a file, or writes it.
 func golden(t *testing.T, file, got string) {

@@ -43,6 +43,7 @@ var rules = map[string]rule{
 	"id":       matching(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`, "is not an id", "an id has letters, digits, _ . and -"),
 	"label":    matching(`^[^\s=]+$`, "is not a name", "a name has no blanks and no ="),
 	"env":      matching(`^[^\s=]+$`, "is not the name of an environment variable", "a name has no blanks and no ="),
+	"property": matching(`^[^\s=]+$`, "is not the name of a property", "a name has no blanks and no ="),
 	"arg":      matching(`^[A-Za-z_][A-Za-z0-9_]*$`, "is not a name", "write letters, digits and _"),
 	"image":    {check: imageName, schema: object{"pattern": imageNames.String(), "not": object{"enum": stageNames}}},
 	"folder":   {check: folder, schema: object{"pattern": `^[^/\\]`, "not": object{"type": "string", "pattern": leaving}}},

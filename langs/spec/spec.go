@@ -15,7 +15,7 @@ type Spec struct {
 	// Version is the scalar as it is written: 1.20 stays "1.20".
 	Version Scalar     `yaml:"version" check:"word" desc:"The language's version: 1.26 is its newest patch release, 1.26.8 exactly that one. Without it, the project's own files decide."`
 	Dir     string     `yaml:"dir" check:"folder" desc:"The project's folder inside the build context."`
-	Package StringList `yaml:"package" check:"package" min:"1" desc:"What to build: for Go one main package or a list of them, such as ./cmd/api; for Node and Python a member of the workspace, by its name or its folder."`
+	Package StringList `yaml:"package" check:"package" min:"1" desc:"What to build: for Go one main package or a list of them, such as ./cmd/api; for Node and Python a member of the workspace, by its name or its folder; for Java a module (:orders or its folder), or a jar or war that is there already."`
 	Args    StringMap  `yaml:"args" check:"arg" desc:"Build arguments with their defaults: environment variables of the build, set with --build-arg, and {{.Args.NAME}} in templates."`
 
 	Build Build `yaml:"build" desc:"How the program is built; nothing in here reaches the image."`
@@ -70,7 +70,7 @@ type Build struct {
 	Generate Generate   `yaml:"generate" check:"package" lang:"go" desc:"Run go generate ./... before the build: true, or the packages."`
 	Packages []string   `yaml:"packages" check:"debian" desc:"Debian packages that the build needs, with all that they need: [libpq-dev]. They are no part of the image."`
 
-	Tool    Scalar     `yaml:"tool" check:"word" lang:"node python" desc:"What installs dependencies, where the project's files leave it open: npm, pnpm or yarn, and pnpm@12.21.0 names a version; for Python which lock file counts: uv, pylock, poetry, pdm, pipenv or requirements."`
+	Tool    Scalar     `yaml:"tool" check:"word" lang:"node python java" desc:"What installs dependencies, where the project's files leave it open: npm, pnpm or yarn, and pnpm@12.21.0 names a version; for Python which lock file counts: uv, pylock, poetry, pdm, pipenv or requirements; for Java maven or gradle."`
 	Script  Scalar     `yaml:"script" check:"text" lang:"node" desc:"The script of package.json that builds the program: build, if there is one, unless said otherwise; false for none."`
 	Output  StringList `yaml:"output" check:"folder" min:"1" lang:"node python" desc:"The files and folders that the image gets of the project once it is built; without it, all but sources of TypeScript, tests and what serves development."`
 	Static  *Static    `yaml:"static" lang:"node" desc:"Serve the files that the build makes, without Node: true, or their folder, or options."`
@@ -84,6 +84,12 @@ type Build struct {
 	Bytecode Switch         `yaml:"bytecode" lang:"python" desc:"Compile bytecode, which a program that may not write cannot make: true unless said otherwise."`
 	Install  Switch         `yaml:"install" lang:"python" desc:"Install the project as a package: true when pyproject.toml has a build-system unless said otherwise; false runs its files where they are."`
 	Run      []BuildCommand `yaml:"run" min:"1" lang:"python" desc:"Commands to run in the project before the image gets it, with its dependencies and without network: a list for each, or a text for the build image's shell."`
+
+	Main       Scalar     `yaml:"main" check:"word" lang:"java" desc:"The class that is started, where the project leaves it open: com.example.Main."`
+	Profiles   StringList `yaml:"profiles" check:"word" min:"1" lang:"java" desc:"Profiles of Maven that are active in the build: [prod]."`
+	Properties StringMap  `yaml:"properties" check:"property" lang:"java" desc:"Properties of the build: -Dname=value for Maven, -Pname=value for Gradle."`
+	JLink      JLink      `yaml:"jlink" check:"word" lang:"java" desc:"Link a runtime of the modules that the program needs: true unless said otherwise; false takes the whole runtime; a list names the modules: [java.base, java.sql]."`
+	AOT        bool       `yaml:"aot" lang:"java" desc:"Start the program in the build once and keep what Java learns of it, for a faster start; Java 25 or newer. Two builds are not the same byte for byte."`
 }
 
 // Scalar is a YAML scalar as it is written, never turned into a number.
@@ -140,6 +146,13 @@ type Static struct {
 // `bundle: false` is nil.
 type Bundle struct {
 	Packages StringList
+}
+
+// JLink is `jlink: false` (Off), or the modules of the runtime; `jlink: true` has
+// neither.
+type JLink struct {
+	Off     bool
+	Modules StringList
 }
 
 // Switch is a boolean that knows whether it was written.

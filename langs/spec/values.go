@@ -345,6 +345,23 @@ func (Bundle) schema(f field) object {
 	return object{"anyOf": []object{{"type": "boolean"}, listSchema(textSchema(f.rule), 1)}}
 }
 
+func (j *JLink) read(d *decoder, at place) {
+	if on, is := d.orBoolean(at); is {
+		j.Off = !on
+		return
+	}
+	if at.node.Kind != yaml.SequenceNode {
+		d.wrong(at, "true, false or a list", booleanHint(at.node, "write false, or the modules: [java.base, java.sql]"))
+		return
+	}
+	at.min = 1
+	j.Modules.read(d, at)
+}
+
+func (JLink) schema(f field) object {
+	return object{"anyOf": []object{{"type": "boolean"}, listSchema(textSchema(f.rule), 1)}}
+}
+
 func (s *Switch) read(d *decoder, at place) {
 	s.On, s.Set = d.boolean(at, "write true or false")
 }

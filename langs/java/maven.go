@@ -1,0 +1,344 @@
+package java
+
+import (
+	"path"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/birdhouse-build/birdhouse/langs/app"
+	"github.com/birdhouse-build/birdhouse/langs/plan"
+)
+
+const (
+	// repository is Maven's own repository, a cache mount.
+	repository = "/root/.m2/repository"
+	// depsDir is the repository of the stage deps.
+	depsDir = "/deps"
+	// globalSettings are those that a plan writes for Maven.
+	globalSettings = "settings.xml"
+	// classPathFile is where the runtime class path of a module is written, in its folder.
+	classPathFile = "target/birdhouse.classpath"
+	// classPathGoal writes it. The version is fixed so that a build does not change by itself.
+	classPathGoal = dependencyPlugin + ":build-classpath"
+
+	dependencyPlugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
+)
+
+// settings are Maven's global settings: a folder with what earlier builds have downloaded
+// is asked before any repository. Maven's own are repeated: no repository is asked by HTTP
+// without TLS.
+func settings(dir string) string {
+	repo := "<id>birdhouse</id><url>file://" + dir + "</url><releases><checksumPolicy>ignore</checksumPolicy></releases><snapshots><enabled>false</enabled></snapshots>"
+	return `<settings>
+  <mirrors><mirror><id>maven-default-http-blocker</id><mirrorOf>external:http:*</mirrorOf><url>http://0.0.0.0/</url><blocked>true</blocked></mirror></mirrors>
+  <profiles><profile><id>birdhouse</id>
+    <repositories><repository>` + repo + `</repository></repositories>
+    <pluginRepositories><pluginRepository>` + repo + `</pluginRepository></pluginRepositories>
+  </profile></profiles>
+  <activeProfiles><activeProfile>birdhouse</activeProfile></activeProfiles>
+</settings>
+`
+}
+
+// mavenEnv is Maven's environment. Most of its time is the start of the virtual machine, so
+// that is made short.
+func (b *builder) mavenEnv() []plan.Env {
+	return b.env(append([]plan.Env{
+		{Name: "HOME", Value: "/root"},
+		{Name: "MAVEN_OPTS", Value: "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"},
+	}, app.SSHEnv(b.spec)...))
+}
+
+// mvn is the program that is started.
+func (b *builder) mvn() string {
+	if b.wrapper != nil {
+		return path.Join(b.wrapper.home(), "bin/mvn")
+	}
+	return "mvn"
+}
+
+// command is Maven with what holds for all of its commands, and goals.
+func (b *builder) command(goals ...string) []string {
+	args := []string{plan.StepsProgram, "jvm", "--", b.mvn(), "-B", "-ntp", "-Dstyle.color=never", "-gs", path.Join(specDir, globalSettings)}
+	if rel := app.Relative(b.reactor().top.dir, b.reactor().app.dir); rel != "." {
+		args = append(args, "-pl", rel, "-am")
+	}
+	if p := b.spec.Build.Profiles; len(p) > 0 {
+		args = append(args, "-P", strings.Join(p, ","))
+	}
+	for _, name := range b.spec.Build.Properties.Keys() {
+		args = append(args, "-D"+name+"="+b.spec.Build.Properties[name])
+	}
+	return append(args, goals...)
+}
+
+// goals are those that make the program, with its runtime class path where that is asked for.
+func (b *builder) goals() []string {
+	goals := []string{"-Dproject.build.outputTimestamp=1980-01-01T00:00:02Z", "package"}
+	if b.shape.classPath {
+		goals = append(goals, classPathGoal, "-DincludeScope=runtime", "-Dmdep.outputFile="+classPathFile)
+	}
+	return goals
+}
+
+// mavenMounts are the cache and what Maven is configured with. Found is the folder whose
+// packages are asked for first.
+func (b *builder) mavenMounts(found string) []plan.Mount {
+	mounts := []plan.Mount{
+		{Kind: plan.MountCache, Target: repository, CacheID: b.mavenCache(), Locked: true},
+		{Kind: plan.MountFiles, Target: specDir, Files: []plan.File{{Path: globalSettings, Mode: 0o644, Content: settings(found)}}},
+	}
+	if b.wrapper != nil {
+		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: wrapperHome, From: mavenStage})
+	}
+	return append(mounts, b.secretMounts()...)
+}
+
+// mavenCache names the cache of downloads. A package is what its name says only for those
+// who ask the same repositories: who names others has a cache of their own.
+func (b *builder) mavenCache() string {
+	id := "birdhouse-java-maven"
+	if b.private() || len(b.reactor().repositories()) > 0 {
+		id += "-private-" + b.reactor().top.title()
+	}
+	return id
+}
+
+// problems that keep Maven from resolving what poms say, as it prints them.
+const unresolved = `^\[ERROR\].*(The build could not read|Could not transfer artifact)`
+
+// tryDeps runs a command whose end does not matter, as there are no sources for what it
+// builds, unless Maven could not read the poms or reach a repository.
+const tryDeps = `"$@" >/tmp/maven.log 2>&1; cat /tmp/maven.log; if grep -Eq "$0" /tmp/maven.log; then exit 1; fi`
+
+// mavenDeps downloads what the poms ask for: the program is built without its sources,
+// as far as that goes. What is only asked for when there are some is downloaded by the build.
+func (b *builder) mavenDeps() plan.Stage {
+	command := b.command(append([]string{
+		"-fn", "-Dmaven.repo.local=" + depsDir, "-Dmaven.main.skip=true", "-Dmaven.test.skip=true", "-Dspring-boot.repackage.skip=true",
+	}, b.goals()...)...)
+	args := []string{plan.StepsProgram, "exec", "--save", depsDir + "=" + repository}
+	for _, pattern := range []string{"**/_remote.repositories", "**/*.lastUpdated", "**/resolver-status.properties"} {
+		args = append(args, "--remove", depsDir+"="+pattern)
+	}
+	args = append(args, "--normalize", depsDir, "--", "/bin/sh", "-c", tryDeps, unresolved)
+	return plan.Stage{
+		Name: depsStage, Base: b.base(),
+		Steps: []plan.Step{{
+			Name: "mvn package (without sources)", Args: append(args, command...), Env: b.mavenEnv(), Dir: at(b.reactor().top.dir), Network: true,
+			Mounts: append([]plan.Mount{
+				{Kind: plan.MountOutput, Target: depsDir},
+				{Kind: plan.MountFiles, Target: sourceDir, Include: b.reactor().manifests(), Writable: true},
+			}, b.mavenMounts(repository)...),
+			Hint: b.mavenHint(),
+		}},
+	}
+}
+
+// mavenHint is what to try when Maven fails.
+func (b *builder) mavenHint() string {
+	return "packages and parents of private repositories need credentials: secrets: [settings.xml], and --secret id=settings.xml,src=$HOME/.m2/settings.xml\n" +
+		"a parent in a folder further up must be in the build context: build with that folder as context, and write dir:"
+}
+
+// sources is the project, in which commands may write.
+func (b *builder) sources() plan.Mount {
+	return plan.Mount{Kind: plan.MountSource, Target: sourceDir, Exclude: b.neverRead(), Writable: true}
+}
+
+// neverRead are files of the project that no build reads: what a commit changes, and
+// what the machine has built.
+func (b *builder) neverRead() []string {
+	patterns := []string{"**/.git", "**/.gradle", "**/.idea", "**/.vscode", "**/*.iml"}
+	var dirs []string
+	switch {
+	case b.maven != nil:
+		for _, p := range b.maven.poms {
+			dirs = append(dirs, path.Join(p.dir, "target"))
+		}
+	case b.gradle != nil:
+		for _, m := range b.gradle.modules {
+			dirs = append(dirs, path.Join(m.dir, "build"))
+		}
+	}
+	sort.Strings(dirs)
+	for _, dir := range slices.Compact(dirs) {
+		patterns = append(patterns, app.EscapePattern(dir))
+	}
+	return patterns
+}
+
+// found are the mounts of a stage that has what the stage deps downloaded.
+func (b *builder) withDeps() []plan.Mount {
+	return append([]plan.Mount{b.sources(), {Kind: plan.MountStage, Target: depsDir, From: depsStage, Large: true}}, b.mavenMounts(depsDir)...)
+}
+
+// mavenBuild makes the program and lays it out.
+func (b *builder) mavenBuild() plan.Stage {
+	skip := "-Dmaven.test.skip=true"
+	if b.reactor().testJars() {
+		skip = "-DskipTests" // others need them compiled
+	}
+	command := b.command(append([]string{skip}, b.goals()...)...)
+	step := plan.Step{
+		Name: "mvn package", Env: b.mavenEnv(), Dir: at(b.reactor().top.dir), Network: true, Mounts: b.withDeps(), Hint: b.mavenHint(),
+	}
+	return b.layOut(step, [][]string{command})
+}
+
+// mavenTest runs the tests before the image is made.
+func (b *builder) mavenTest() plan.Stage {
+	command := b.command("test")
+	name := "mvn test"
+	if c := b.spec.Test.Command; c != nil {
+		command, name = append([]string{plan.StepsProgram, "jvm", "--"}, c...), strings.Join(c, " ")
+	}
+	return plan.Stage{
+		Name: testStage, Base: b.base(), Gate: true,
+		Steps: []plan.Step{{
+			Name: name, Args: command, Env: b.mavenEnv(), Dir: at(b.reactor().top.dir), Network: true,
+			Mounts: append(b.withDeps(), plan.Mount{Kind: plan.MountOutput, Target: outDir}),
+			Asked:  "test",
+			Hint:   "the image is built when the tests pass; they run as root",
+		}},
+	}
+}
+
+// reactor is what the poms say.
+func (b *builder) reactor() *reactor { return b.project.maven }
+
+// manifests are patterns of the files that decide what Maven downloads.
+func (r *reactor) manifests() []string {
+	var patterns []string
+	for file := range r.read {
+		patterns = append(patterns, app.EscapePattern(file))
+	}
+	sort.Strings(patterns)
+	patterns = append(patterns, app.EscapePattern(path.Join(r.top.dir, ".mvn"))+"/**")
+	for _, dir := range r.localRepositories() {
+		patterns = append(patterns, app.EscapePattern(dir)+"/**")
+	}
+	return patterns
+}
+
+// repositories are those that the poms name beside Maven's own.
+func (r *reactor) repositories() []located {
+	var found []located
+	for _, file := range sortedFiles(r.read) {
+		p := r.read[file]
+		for _, part := range p.parts() {
+			for _, e := range slices.Concat(part.get("repositories").all("repository"), part.get("pluginRepositories").all("pluginRepository")) {
+				if url := e.get("url"); url != nil {
+					found = append(found, located{url, p})
+				}
+			}
+		}
+	}
+	return found
+}
+
+func sortedFiles(read map[string]*pom) []string {
+	var files []string
+	for file := range read {
+		files = append(files, file)
+	}
+	sort.Strings(files)
+	return files
+}
+
+// localRepositories are folders of the project that are repositories.
+func (r *reactor) localRepositories() []string {
+	var dirs []string
+	for _, l := range r.repositories() {
+		url, ok := strings.CutPrefix(l.text, "file:")
+		if !ok {
+			continue
+		}
+		url = strings.TrimLeft(url, "/")
+		base := ""
+		for prefix, dir := range map[string]string{
+			"${project.basedir}": l.in.dir, "${basedir}": l.in.dir, "${pom.basedir}": l.in.dir,
+			"${maven.multiModuleProjectDirectory}": r.top.dir, "${session.executionRootDirectory}": r.top.dir,
+		} {
+			if rest, ok := strings.CutPrefix(url, prefix); ok {
+				base, url = dir, strings.TrimLeft(rest, "/")
+			}
+		}
+		if dir, ok := app.InContext(base, url); ok && base != "" && url != "" {
+			dirs = append(dirs, dir)
+		}
+	}
+	sort.Strings(dirs)
+	return slices.Compact(dirs)
+}
+
+// testJars says whether modules use the tests of others.
+func (r *reactor) testJars() bool {
+	for _, p := range r.poms {
+		if p.goals("maven-jar-plugin", "test-jar") {
+			return true
+		}
+		if slices.ContainsFunc(p.dependencies(), func(d dependency) bool {
+			return d.get("type").string() == "test-jar" || d.get("classifier").string() == "tests"
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// shape is what the poms let one expect.
+func (r *reactor) shape() shape {
+	p := r.app
+	needed := r.needed()
+	s := shape{libraries: p.hasRuntime(), modules: len(needed) > 0, resources: true}
+	others := 0
+	for _, d := range p.dependencies() {
+		if d.runs() && !slices.ContainsFunc(needed, func(m *pom) bool { return r.is(m, d) }) {
+			others++
+			s.snapshots = s.snapshots || strings.HasSuffix(d.version, "-SNAPSHOT")
+		}
+	}
+	for _, m := range needed {
+		for _, d := range m.dependencies() {
+			if d.runs() && !slices.ContainsFunc(needed, func(m *pom) bool { return r.is(m, d) }) {
+				others++
+				s.snapshots = s.snapshots || strings.HasSuffix(d.version, "-SNAPSHOT")
+			}
+		}
+	}
+	s.libraries = others > 0
+	boot := p.uses(bootPlugin)
+	switch {
+	case p.uses(quarkusPlugin) || p.packaging() == "quarkus":
+		s.what, s.libraries, s.modules, s.resources = "a Quarkus application", true, false, false
+	case p.packaging() == "war" && boot:
+		s.what, s.libraries, s.snapshots, s.modules = "a Spring Boot war", true, false, false
+	case p.packaging() == "war":
+		s.what, s.libraries, s.snapshots, s.modules, s.resources = "a war", false, false, false, false
+	case boot && p.repackages():
+		s.what, s.libraries, s.quits = "a Spring Boot jar", true, true
+	case p.goals(shadePlugin, "shade"):
+		s.what, s.libraries, s.snapshots, s.modules, s.resources = "a shaded jar", false, false, false, false
+	case p.goals(assemblyPlugin, "single"):
+		s.what, s.libraries, s.snapshots, s.modules, s.resources = "a jar of maven-assembly-plugin", false, false, false, false
+	default:
+		s.what, s.classPath = "a jar and its class path", true
+	}
+	return s
+}
+
+// repackages says whether Spring Boot's plugin makes a jar that runs by itself: in an
+// execution, or in one of Spring's own parent.
+func (p *pom) repackages() bool {
+	if p.goals(bootPlugin, "repackage") {
+		return true
+	}
+	for _, at := range p.chain() {
+		if at.root.get("parent", "artifactId").string() == "spring-boot-starter-parent" {
+			return true
+		}
+	}
+	return false
+}
