@@ -60,7 +60,7 @@ func cutEntry(path string) string {
 func (s *Spec) Expand(v Vars) Problems {
 	e := &expander{spec: s, vars: v}
 	build, image := s.Build, e.image("", s.Image)
-	build.LDFlags = e.list("build.ldflags", "build.properties", build.LDFlags)
+	build.LDFlags = e.list("build.ldflags", build.LDFlags)
 	build.Env = e.strings("build.env", build.Env)
 	build.Properties = e.strings("build.properties", build.Properties)
 	images := maps.Clone(s.Images)
