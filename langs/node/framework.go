@@ -64,8 +64,14 @@ var configNames = []string{".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"}
 // config returns the configuration file of a framework in the package's folder,
 // such as next.config.mjs.
 func (p *project) config(name string) (file string, text string, problems spec.Problems) {
-	for _, ending := range configNames {
-		file := path.Join(p.app.dir, name+".config"+ending)
+	return p.firstFile(name + ".config")
+}
+
+// firstFile returns the first file of JavaScript with one of these names, which lack
+// the ending, in the package's folder.
+func (p *project) firstFile(names ...string) (file string, text string, problems spec.Problems) {
+	for i := range len(names) * len(configNames) {
+		file := path.Join(p.app.dir, names[i/len(configNames)]+configNames[i%len(configNames)])
 		data, err := p.files.Read(file)
 		if err != nil {
 			return file, "", spec.Problems{app.Unreadable(file, err)}
@@ -85,6 +91,15 @@ func withoutComments(text string) string { return comments.ReplaceAllString(text
 // setting finds `name: "value"` in JavaScript.
 func setting(text, name string) string {
 	m := regexp.MustCompile(`\b` + name + "\\s*:\\s*[\"'`]([^\"'`]*)[\"'`]").FindStringSubmatch(text)
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+// called finds `name("value")` in JavaScript.
+func called(text, name string) string {
+	m := regexp.MustCompile(`\b` + name + "\\(\\s*[\"'`]([^\"'`]*)[\"'`]").FindStringSubmatch(text)
 	if m == nil {
 		return ""
 	}
@@ -167,39 +182,12 @@ func (p *project) chooseFramework() (framework, spec.Problems) {
 	case plain && !static:
 		return framework{}, nil
 	default:
-		for _, site := range sites {
-			if m.needs(site.name) {
-				f = framework{name: site.title, source: from(site.name), static: site.dir, fallback: site.fallback, immutable: site.immutable}
-				if site.name == "vite" {
-					_, text, found := p.config("vite")
-					problems = append(problems, found...)
-					if dir := setting(text, "outDir"); dir != "" {
-						f.static = strings.TrimPrefix(path.Clean(dir), "./")
-					}
-				}
-				break
-			}
+		if tool := p.siteTool(); tool != nil {
+			f, problems = p.site(*tool)
+			f.source = from(tool.name)
 		}
 	}
 	return f, problems
-}
-
-// site is a tool that makes files for browsers alone.
-type site struct {
-	name, title, dir, fallback string
-	immutable                  []string
-}
-
-// sites in the order in which they are looked for: those that use others first.
-var sites = []site{
-	{"react-scripts", "Create React App", "build", "index.html", []string{"static"}},
-	{"gatsby", "Gatsby", "public", "", []string{"static"}},
-	{"@docusaurus/core", "Docusaurus", "build", "", []string{"assets"}},
-	{"vitepress", "VitePress", ".vitepress/dist", "", []string{"assets"}},
-	{"@11ty/eleventy", "Eleventy", "_site", "", nil},
-	{"@vue/cli-service", "Vue CLI", "dist", "index.html", []string{"js", "css"}},
-	{"parcel", "Parcel", "dist", "index.html", nil},
-	{"vite", "Vite", "dist", "index.html", []string{"assets"}},
 }
 
 // next reads Next's configuration: https://nextjs.org/docs/app/api-reference/config/next-config-js/output.
@@ -401,6 +389,10 @@ func (p *project) buildScript() string {
 		if m.scripts["build"] != "" {
 			return "build"
 		}
+		// What sites are begun with names it otherwise: docs:build.
+		if names := p.siteScripts(); len(names) == 1 {
+			return names[0]
+		}
 		return ""
 	default:
 		return name
@@ -425,6 +417,13 @@ func (p *project) checkScript(f framework) spec.Problems {
 		return spec.Problems{s.Problem("build.script", fmt.Sprintf("build.script: %s has no script %q", p.app.file, name), hint)}
 	}
 	if name == "" && f.name != "" && s.Build.Script != "false" && !p.files.Exists(path.Join(p.app.dir, f.static)) {
+		if names := p.siteScripts(); len(names) > 1 {
+			var lines []string
+			for _, name := range names {
+				lines = append(lines, "build: {script: \""+name+"\"}")
+			}
+			return spec.Problems{app.FileProblem(p.app.file, fmt.Sprintf("%d scripts build with %s, and none is called build", len(names), f.name), "write one of\n"+app.Listed(lines))}
+		}
 		return spec.Problems{app.FileProblem(p.app.file, fmt.Sprintf("%s needs a build, and there is no script that builds", f.name), "add the script, such as \"build\": \""+builders[strings.Split(f.name, ",")[0]]+"\"")}
 	}
 	return nil

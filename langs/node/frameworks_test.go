@@ -105,6 +105,32 @@ func TestFrameworks(t *testing.T) {
 		{name: "Vite", manifest: `{"scripts": {"build": "vite build", "dev": "vite"}, "devDependencies": {"vite": "1.0.0"}}`, packages: []string{"vite"}, served: "dist", stages: "deps build"},
 		{name: "Vite, another folder", manifest: `{"scripts": {"build": "vite build"}, "devDependencies": {"vite": "1.0.0"}}`, packages: []string{"vite"},
 			more: []string{"vite.config.ts", "export default { build: { outDir: './public/app' } }"}, served: "public/app", stages: "deps build"},
+		{name: "Vite, the folder on the command line", manifest: `{"scripts": {"build": "tsc -b && vite build --mode live --outDir=www"}, "devDependencies": {"vite": "1.0.0"}}`, packages: []string{"vite"}, served: "www", stages: "deps build"},
+		{name: "Vite, sources in a folder", manifest: `{"scripts": {"build": "vite build"}, "devDependencies": {"vite": "1.0.0"}}`, packages: []string{"vite"},
+			more: []string{"vite.config.js", "export default { root: 'client', build: { outDir: '../dist/client' } }"}, served: "dist/client", stages: "deps build"},
+		{name: "Vite, a folder as an argument", manifest: `{"scripts": {"build": "vite build client"}, "devDependencies": {"vite": "1.0.0"}}`, packages: []string{"vite"}, served: "client/dist", stages: "deps build"},
+		{name: "VitePress as its init leaves it", manifest: `{"main": "index.js", "scripts": {"docs:dev": "vitepress dev", "docs:build": "vitepress build", "docs:preview": "vitepress preview"}, "devDependencies": {"vitepress": "1.0.0"}}`,
+			packages: []string{"vitepress"}, served: ".vitepress/dist", stages: "deps build"},
+		{name: "VitePress in a folder", manifest: `{"scripts": {"docs:dev": "vitepress dev docs", "docs:build": "vitepress build docs"}, "devDependencies": {"vitepress": "1.0.0"}}`, packages: []string{"vitepress"},
+			more: []string{"docs/.vitepress/config.mts", "export default defineConfig({ cleanUrls: true })"}, served: "docs/.vitepress/dist", stages: "deps build"},
+		{name: "VitePress, another folder", manifest: `{"scripts": {"build": "vitepress build docs"}, "devDependencies": {"vitepress": "1.0.0"}}`, packages: []string{"vitepress"},
+			more: []string{"docs/.vitepress/config.js", "export default { outDir: '../public' }"}, served: "public", stages: "deps build"},
+		{name: "VitePress, several scripts", manifest: `{"scripts": {"docs:en": "vitepress build en", "docs:fr": "vitepress build fr"}, "devDependencies": {"vitepress": "1.0.0"}}`, packages: []string{"vitepress"},
+			problem: "package.json: 2 scripts build with VitePress, and none is called build\n    write one of\n    build: {script: \"docs:en\"}\n    build: {script: \"docs:fr\"}\n"},
+		{name: "Docusaurus", manifest: `{"scripts": {"start": "docusaurus start", "build": "docusaurus build"}, ` + deps("@docusaurus/core") + `}`, packages: []string{"@docusaurus/core"}, served: "build", stages: "deps build"},
+		{name: "Docusaurus, another folder", manifest: `{"scripts": {"start": "docusaurus start", "site": "docusaurus build website --out-dir ../public"}, ` + deps("@docusaurus/core") + `}`, packages: []string{"@docusaurus/core"}, served: "public", stages: "deps build"},
+		{name: "Gatsby", manifest: `{"scripts": {"start": "gatsby develop", "build": "gatsby build"}, ` + deps("gatsby") + `}`, packages: []string{"gatsby"}, served: "public", stages: "deps build"},
+		{name: "Eleventy", manifest: `{"scripts": {"start": "npx @11ty/eleventy --serve", "site": "ELEVENTY_ENV=live npx @11ty/eleventy"}, ` + deps("@11ty/eleventy") + `}`, packages: []string{"@11ty/eleventy"}, served: "_site", stages: "deps build"},
+		{name: "Eleventy, a setting", manifest: `{"scripts": {"build": "eleventy"}, ` + deps("@11ty/eleventy") + `}`, packages: []string{"@11ty/eleventy"},
+			more: []string{".eleventy.js", "module.exports = function(eleventyConfig) { return { dir: { input: 'views', output: 'dist' } } }"}, served: "dist", stages: "deps build"},
+		{name: "Eleventy, a call", manifest: `{"scripts": {"build": "eleventy --quiet"}, ` + deps("@11ty/eleventy") + `}`, packages: []string{"@11ty/eleventy"},
+			more: []string{"eleventy.config.mjs", "export default function(c) { c.setOutputDirectory(\"public\") }"}, served: "public", stages: "deps build"},
+		{name: "Eleventy, never built", manifest: `{"scripts": {"start": "eleventy --serve"}, ` + deps("@11ty/eleventy") + `}`, packages: []string{"@11ty/eleventy"}, problem: "add the script, such as \"build\": \"eleventy\""},
+		{name: "Vue CLI", manifest: `{"scripts": {"build": "vue-cli-service build"}, "devDependencies": {"@vue/cli-service": "1.0.0"}}`, packages: []string{"@vue/cli-service"},
+			more: []string{"vue.config.js", "module.exports = { outputDir: 'public/app' }"}, served: "public/app", stages: "deps build"},
+		{name: "Parcel", manifest: `{"scripts": {"build": "parcel build index.html --dist-dir www"}, "devDependencies": {"parcel": "1.0.0"}}`, packages: []string{"parcel"}, served: "www", stages: "deps build"},
+		{name: "a server with a site that it does not build", manifest: `{"scripts": {"start": "node server.js", "client": "vite build"}, "dependencies": {"express": "1.0.0"}, "devDependencies": {"vite": "1.0.0"}}`, packages: []string{"vite", "express"},
+			more: []string{"server.js", ""}, runs: node + "server.js", stages: "prod"},
 		{name: "Vite with a server", manifest: `{"scripts": {"build": "vite build", "start": "node server.js"}, "dependencies": {"express": "1.0.0"}, "devDependencies": {"vite": "1.0.0"}}`, packages: []string{"vite", "express"},
 			more: []string{"server.js", ""}, runs: node + "server.js", stages: "deps prod build"},
 		{name: "Vite without a build", manifest: `{"devDependencies": {"vite": "1.0.0"}}`, packages: []string{"vite"}, problem: "Vite needs a build, and there is no script that builds"},
@@ -150,6 +176,28 @@ func TestFrameworks(t *testing.T) {
 			require.Equal(t, tt.runs, got)
 			require.Equal(t, plan.Base{Image: "node", Version: "26", With: []string{"init"}}, r.Plan.Run)
 		})
+	}
+}
+
+// What a site's settings say about its pages' names is what the server goes by.
+func TestSitePages(t *testing.T) {
+	const byName = `url.rewrite-if-not-file = ("^([^?]+)(\?.*)?$" => "$1.html$2")`
+	for _, tt := range []struct {
+		tool, script, config, text string
+		names                      bool
+		immutable                  string
+	}{
+		{tool: "vitepress", script: "vitepress build", config: ".vitepress/config.mts", text: "export default { cleanUrls: true }", names: true, immutable: "assets"},
+		{tool: "vitepress", script: "vitepress build docs", config: "docs/.vitepress/config/index.ts", text: "export default { cleanUrls: true }", names: true, immutable: "assets"},
+		{tool: "vitepress", script: "vitepress build", config: ".vitepress/config.mts", text: "export default {}", immutable: "assets"},
+		{tool: "@docusaurus/core", script: "docusaurus build", config: "docusaurus.config.ts", text: "const config = { trailingSlash: false }", names: true, immutable: "assets"},
+		{tool: "@docusaurus/core", script: "docusaurus build", config: "docusaurus.config.ts", text: "const config = {}", immutable: "assets"},
+		{tool: "vite", script: "vite build", config: "vite.config.ts", text: "export default { build: { assetsDir: 'files' } }", immutable: "files"},
+	} {
+		r := planFor(t, "language: node\n", app(`{"scripts": {"build": "`+tt.script+`"}, "devDependencies": {"`+tt.tool+`": "1.0.0"}}`, []string{tt.tool}, tt.config, tt.text))
+		require.NotNil(t, r.Plan, r.Text)
+		require.Equal(t, tt.names, strings.Contains(layer(t, r.Plan, "server").Files[0].Content, byName), "%s: %s", tt.config, tt.text)
+		require.Equal(t, []string{tt.immutable + "/**"}, layer(t, r.Plan, "static").Copies[0].Include)
 	}
 }
 
