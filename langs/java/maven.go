@@ -58,9 +58,10 @@ func (b *builder) mvn() string {
 	return "mvn"
 }
 
-// command is Maven with what holds for all of its commands, and goals.
-func (b *builder) command(goals ...string) []string {
-	args := []string{plan.StepsProgram, "jvm", "--", b.mvn(), "-B", "-ntp", "-Dstyle.color=never", "-gs", path.Join(specDir, globalSettings)}
+// command is Maven with what holds for all of its commands, and goals. Local is its own
+// repository, whatever the user's settings say.
+func (b *builder) command(local string, goals ...string) []string {
+	args := []string{plan.StepsProgram, "jvm", "--", b.mvn(), "-B", "-ntp", "-Dstyle.color=never", "-gs", path.Join(specDir, globalSettings), "-Dmaven.repo.local=" + local}
 	if rel := app.Relative(b.reactor().top.dir, b.reactor().app.dir); rel != "." {
 		args = append(args, "-pl", rel, "-am")
 	}
@@ -115,8 +116,8 @@ const tryDeps = `"$@" >/tmp/maven.log 2>&1; cat /tmp/maven.log; if grep -Eq "$0"
 // mavenDeps downloads what the poms ask for: the program is built without its sources,
 // as far as that goes. What is only asked for when there are some is downloaded by the build.
 func (b *builder) mavenDeps() plan.Stage {
-	command := b.command(append([]string{
-		"-fn", "-Dmaven.repo.local=" + depsDir, "-Dmaven.main.skip=true", "-Dmaven.test.skip=true", "-Dspring-boot.repackage.skip=true",
+	command := b.command(depsDir, append([]string{
+		"-fn", "-Dmaven.main.skip=true", "-Dmaven.test.skip=true", "-Dspring-boot.repackage.skip=true",
 	}, b.goals()...)...)
 	args := []string{plan.StepsProgram, "exec", "--save", depsDir + "=" + repository}
 	for _, pattern := range []string{"**/_remote.repositories", "**/*.lastUpdated", "**/resolver-status.properties"} {
@@ -180,7 +181,7 @@ func (b *builder) mavenBuild() plan.Stage {
 	if b.reactor().testJars() {
 		skip = "-DskipTests" // others need them compiled
 	}
-	command := b.command(append([]string{skip}, b.goals()...)...)
+	command := b.command(repository, append([]string{skip}, b.goals()...)...)
 	step := plan.Step{
 		Name: "mvn package", Env: b.mavenEnv(), Dir: at(b.reactor().top.dir), Network: true, Mounts: b.withDeps(), Hint: b.mavenHint(),
 	}
@@ -189,7 +190,7 @@ func (b *builder) mavenBuild() plan.Stage {
 
 // mavenTest runs the tests before the image is made.
 func (b *builder) mavenTest() plan.Stage {
-	command := b.command("test")
+	command := b.command(repository, "test")
 	name := "mvn test"
 	if c := b.spec.Test.Command; c != nil {
 		command, name = append([]string{plan.StepsProgram, "jvm", "--"}, c...), strings.Join(c, " ")

@@ -1,6 +1,6 @@
 // Package machine reads what this machine is set to and a build may use without
 // the image or a cache key depending on it: certificates, proxies, Go's module
-// settings, where npm and pip get packages from, the project's revision in git.
+// settings, where npm, pip and Maven get packages from, the project's revision in git.
 package machine
 
 import (
@@ -26,6 +26,8 @@ const (
 	CA = "ca"
 	// Netrc is the user's .netrc.
 	Netrc = "netrc"
+	// MavenSettings is the user's settings of Maven: mirrors, repositories, credentials.
+	MavenSettings = "settings.xml"
 	// NpmRegistry is the URL of the registry of npm packages.
 	NpmRegistry = "NPM_CONFIG_REGISTRY"
 )
@@ -59,6 +61,8 @@ func (store) GetSecret(_ context.Context, id string) ([]byte, error) {
 		return first(caBundle())
 	case Netrc:
 		return first(netrc())
+	case MavenSettings:
+		return first(mavenSettings())
 	case PipConfig:
 		files := pipFiles()
 		slices.Reverse(files)
@@ -122,6 +126,16 @@ func netrc() []string {
 		return nil
 	}
 	return []string{filepath.Join(home, ".netrc")}
+}
+
+// mavenSettings is where Maven looks for the user's settings;
+// https://maven.apache.org/settings.html.
+func mavenSettings() []string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil
+	}
+	return []string{filepath.Join(home, ".m2", "settings.xml")}
 }
 
 // goSetting returns a setting as `go env` would: the environment, else the file

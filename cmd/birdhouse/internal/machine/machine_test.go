@@ -81,6 +81,10 @@ func TestFiles(t *testing.T) {
 	write(t, filepath.Join(home, ".netrc"), "machine a")
 	require.Equal(t, "machine a", secret(t, machine.Netrc))
 
+	require.Equal(t, "none", secret(t, machine.MavenSettings))
+	write(t, filepath.Join(home, ".m2", "settings.xml"), "<settings/>")
+	require.Equal(t, "<settings/>", secret(t, machine.MavenSettings))
+
 	t.Setenv("SSL_CERT_FILE", write(t, filepath.Join(home, "ca.pem"), "PEM"))
 	require.Equal(t, "PEM", secret(t, machine.CA))
 
