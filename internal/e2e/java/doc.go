@@ -1,0 +1,2 @@
+// Package java has end-to-end tests alone: those of Java's programs.
+package java
