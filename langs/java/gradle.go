@@ -243,7 +243,7 @@ func (g *gradle) readAliases() spec.Problems {
 
 // pluginLine is a line that applies a plugin: by its id, by a name that Kotlin knows, by a
 // name of the version catalog, or as Groovy wrote it first.
-var pluginLine = regexp.MustCompile(`(?:\bid\s*\(?\s*["']([A-Za-z0-9_.-]+)["']|\balias\s*\(\s*libs\.plugins\.([A-Za-z0-9_.]+)\s*\)|\bapply\s+plugin:\s*["']([A-Za-z0-9_.-]+)["']|\bapply\s*\(\s*plugin\s*=\s*["']([A-Za-z0-9_.-]+)["']|\bkotlin\s*\(\s*["'](jvm)["']|^\s*` + "`?" + `(application|java|war|` + "`java-library`" + `)` + "`?" + `\s*;?\s*$|\bplugins\s*\{\s*(application|java|war)\s*[;}])`)
+var pluginLine = regexp.MustCompile(`(?:\bid\s*\(?\s*["']([A-Za-z0-9_.-]+)["']|\balias\s*\(\s*libs\.plugins\.([A-Za-z0-9_.]+)\s*\)|\bapply\s+plugin:\s*["']([A-Za-z0-9_.-]+)["']|\bapply\s*\(\s*plugin\s*=\s*["']([A-Za-z0-9_.-]+)["']|\bkotlin\s*\(\s*["'](jvm)["']|^\s*` + "`?" + `(application|java|war|` + "`java-library`" + `)` + "`?" + `\s*[;}]?\s*$|\bplugins\s*\{\s*(application|java|war)\s*[;}])`)
 
 // plugin finds the place at which a module applies a plugin, nil where it does not.
 func (m *module) plugin(ids ...string) *found {

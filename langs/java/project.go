@@ -1,6 +1,7 @@
 package java
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -84,8 +85,10 @@ var shown = map[string][]string{
 // shows is the file in a folder that shows that a tool builds it, "" for none.
 func (p *project) shows(dir, tool string) string {
 	for _, name := range shown[tool] {
-		if p.files.IsFile(path.Join(dir, name)) {
-			return path.Join(dir, name)
+		file := path.Join(dir, name)
+		// A file that cannot be read is one to report.
+		if info, err := fs.Stat(p.files, file); err == nil && !info.IsDir() || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return file
 		}
 	}
 	return ""
