@@ -47,7 +47,11 @@ var contestants = []contestant{
 	{name: birdhousePulled, note: "the same, bases from the registry by digest (`--opt context:…`), as the Dockerfile has them",
 		command: func(t *testing.T, p *program, at place) *exec.Cmd {
 			args := p.gateway(at.dir, at.image)
-			for _, b := range []pushed{p.build, p.run} {
+			used := []pushed{p.build, p.run}
+			for name := range p.stages {
+				used = append(used, p.more[name])
+			}
+			for _, b := range used {
 				args = append(args, "--opt", "context:"+b.base.String()+"=docker-image://"+b.plain)
 			}
 			return at.daemon.Buildctl(t, args...)
@@ -83,8 +87,12 @@ func (w *world) gateway(dir, image string) []string {
 
 // dockerfileBuild are buildctl's arguments for the Dockerfile but the frontend.
 func (p *program) dockerfileBuild(t *testing.T, at place) []string {
-	return slices.Concat([]string{"build",
+	args := []string{"build",
 		"--local", "context=" + at.dir, "--local", "dockerfile=" + filepath.Dir(p.source(t)),
 		"--opt", "build-arg:BUILD=" + p.build.full, "--opt", "build-arg:RUN=" + p.run.full,
-		"--output", "type=image,push=true,name=" + at.image}, p.secrets)
+		"--output", "type=image,push=true,name=" + at.image}
+	for name := range p.stages {
+		args = append(args, "--opt", "build-arg:"+name+"="+p.more[name].full)
+	}
+	return slices.Concat(args, p.secrets)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/birdhouse-build/birdhouse/internal/harness"
+	"github.com/birdhouse-build/birdhouse/langs/plan"
 )
 
 // language is what is measured for one language: its program, testdata/NAME/app,
@@ -25,6 +26,10 @@ type language struct {
 	program string
 	// stage is the one of the plan whose base is BUILD.
 	stage string
+	// stages are more of them, by the argument of the Dockerfile that is their base.
+	stages map[string]string
+	// bases are what peers start from where that is not the base of the image, by a name.
+	bases map[string]plan.Base
 	// entrypoint and layers are the image's, so that what is measured is known to
 	// be the program.
 	entrypoint []string
@@ -127,6 +132,44 @@ var languages = []language{
 		},
 		hello: "python/flask", helloWhat: "Flask and gunicorn image", helloAim: "21",
 	},
+	{
+		name: "java", title: "Java",
+		program:    "Spring Boot with a database, validation, metrics; 50 libraries",
+		stage:      "build",
+		stages:     map[string]string{"LINK": "runtime"},
+		bases:      map[string]plan.Base{"java": {Image: "java", Version: "25"}},
+		entrypoint: []string{"/usr/lib/jvm/java-25/bin/java", "@/app/jvm.args"}, layers: 8,
+		line: change{values: rounded, replace: map[string][2]string{"src/main/java/com/example/birds/BirdsApplication.java": {`REVISION = "0"`, `REVISION = "VALUE"`}}},
+		dependency: change{
+			values: []string{"1.21.2", "1.21.1", "1.20.1", "1.19.1", "1.18.3", "1.18.1", "1.17.2", "1.17.1"},
+			replace: map[string][2]string{
+				"pom.xml": {"    <!-- more -->\n", "    <dependency>\n      <groupId>org.jsoup</groupId>\n      <artifactId>jsoup</artifactId>\n      <version>VALUE</version>\n    </dependency>\n"},
+			},
+			add: map[string]string{"src/main/java/com/example/birds/Added.java": "package com.example.birds;\n\nfinal class Added {\n    static final String TITLE = org.jsoup.Jsoup.parse(\"<title>birds</title>\").title();\n}\n"},
+		},
+		peers: []contestant{{
+			name: "Jib", note: "jib-maven-plugin 3.4.6, its base the catalog's java:25 from the registry by digest; Maven, the JDK and the repository are on the machine already, and there is no sandbox around the build", daemonless: true,
+			command: func(t *testing.T, p *program, at place) *exec.Cmd {
+				cmd := exec.Command("mvn", "-B", "-ntp", "-Dmaven.test.skip=true", "-Dmaven.repo.local="+filepath.Join(at.state, "m2"),
+					"-Djib.from.image="+p.more["java"].full, "-Djib.to.image="+at.image, "-Djib.allowInsecureRegistries=true", "-DsendCredentialsOverHttp=true",
+					"-Djib.baseImageCache="+filepath.Join(at.state, "base"), "-Djib.applicationCache="+filepath.Join(at.state, "layers"), "-Djib.disableUpdateChecks=true",
+					"compile", "com.google.cloud.tools:jib-maven-plugin:3.4.6:build")
+				cmd.Dir = at.dir
+				cmd.Env = append(os.Environ(), "JAVA_HOME="+jdk(t, "25"), "DOCKER_CONFIG="+t.TempDir())
+				return cmd
+			}}},
+		hello: "java/hello", helloWhat: "JDK HTTP server image", helloAim: "24",
+	},
+}
+
+// jdk is where the machine has a JDK of that version: Jib compiles with it.
+func jdk(t *testing.T, version string) string {
+	t.Helper()
+	found, err := filepath.Glob("/usr/lib/jvm/*" + version + "*/bin/javac")
+	if err != nil || len(found) == 0 {
+		t.Fatalf("Jib needs a JDK %s in /usr/lib/jvm", version)
+	}
+	return filepath.Dir(filepath.Dir(found[0]))
 }
 
 // goroot is where a release of Go is: ko compiles with the machine's, and gets the

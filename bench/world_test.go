@@ -52,6 +52,13 @@ func newWorld(t *testing.T) *world {
 		}
 	}
 	w.secret(t, "NPM_CONFIG_REGISTRY", w.locations["npm"])
+	// What this machine's virtual machines trust, which birdhouse makes of the bundle of
+	// certificates, and Maven's settings.
+	for id, file := range map[string]string{"cacerts": "/etc/ssl/certs/java/cacerts", "settings.xml": filepath.Join(os.Getenv("HOME"), ".m2", "settings.xml")} {
+		if _, err := os.Stat(file); err == nil {
+			w.secrets = append(w.secrets, "--secret", "id="+id+",src="+file)
+		}
+	}
 	for _, name := range []string{"UV_DEFAULT_INDEX", "UV_INDEX", "UV_INSECURE_HOST"} {
 		w.secret(t, name, os.Getenv(name))
 	}
@@ -86,6 +93,8 @@ type program struct {
 	language
 	// build is the base of the stage that compiles, run that of the image.
 	build, run pushed
+	// more are those of other stages, and what peers start from, by their names.
+	more map[string]pushed
 	// made are the files of the program as it is and with each change, since what
 	// a package manager does takes its time.
 	made map[edit]map[string][]byte
@@ -99,7 +108,7 @@ type pushed struct {
 }
 
 func newProgram(t *testing.T, w *world, l language) *program {
-	p := &program{world: w, language: l, made: map[edit]map[string][]byte{}}
+	p := &program{world: w, language: l, more: map[string]pushed{}, made: map[edit]map[string][]byte{}}
 	cmd := w.command(t, "plan", "--format", "json", p.source(t))
 	cmd.Stderr = os.Stderr
 	text, err := cmd.Output()
@@ -110,9 +119,12 @@ func newProgram(t *testing.T, w *world, l language) *program {
 	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatalf("birdhouse plan: %v", err)
 	}
-	i := slices.IndexFunc(got.Stages, func(s plan.Stage) bool { return s.Name == l.stage })
-	if i < 0 {
-		t.Fatalf("the plan has no stage %s", l.stage)
+	baseOf := func(stage string) plan.Base {
+		i := slices.IndexFunc(got.Stages, func(s plan.Stage) bool { return s.Name == stage })
+		if i < 0 {
+			t.Fatalf("the plan has no stage %s", stage)
+		}
+		return got.Stages[i].Base
 	}
 	push := func(base plan.Base) pushed {
 		full := pushBase(t, w, base)
@@ -123,7 +135,13 @@ func newProgram(t *testing.T, w *world, l language) *program {
 		}
 		return pushed{base: base, plain: plain, full: full}
 	}
-	p.build, p.run = push(got.Stages[i].Base), push(got.Run)
+	p.build, p.run = push(baseOf(l.stage)), push(got.Run)
+	for name, stage := range l.stages {
+		p.more[name] = push(baseOf(stage))
+	}
+	for name, base := range l.bases {
+		p.more[name] = push(base)
+	}
 	return p
 }
 
