@@ -88,7 +88,7 @@ func (b *build) targets(ctx context.Context) (*targets.List, error) {
 	}
 	for _, s := range p.Stages {
 		l.Targets = append(l.Targets, targets.Target{
-			Name: s.Name, Description: "what this stage produces", Base: s.Base.String(), Location: b.location("language"),
+			Name: s.Name, Description: "what this stage produces", Base: s.Root(), Location: b.location("language"),
 		})
 	}
 	return l, nil

@@ -19,17 +19,35 @@ import (
 // image assembles the image: the run base and the plan's layers, by copies
 // alone, so that no program runs in it and no emulation is needed.
 func (g *graph) image(ctx context.Context) (llb.State, error) {
+	return g.assemble(ctx, g.plan.Layers, g.gates, "assemble the image")
+}
+
+// before is the image as it is before the first layer with something of a stage.
+func (g *graph) before(ctx context.Context, stage string) (*Base, error) {
+	layers := g.plan.Layers
+	first := slices.IndexFunc(layers, func(l plan.Layer) bool {
+		return slices.ContainsFunc(l.Copies, func(c plan.Copy) bool { return c.Stage == stage })
+	})
+	if first >= 0 {
+		layers = layers[:first]
+	}
+	st, err := g.assemble(ctx, layers, nil, "assemble the image for "+stage)
+	return &Base{State: st, Config: g.config()}, err
+}
+
+// assemble puts layers on the run base, the last of them not before the gates.
+func (g *graph) assemble(ctx context.Context, add []plan.Layer, until []llb.State, name string) (llb.State, error) {
 	merge := g.Caps.Supports(pb.CapMergeOp) == nil
 	st := g.run.State
 	var layers []llb.State
-	for i, l := range g.plan.Layers {
+	for i, l := range add {
 		from := llb.Scratch()
 		if !merge {
 			from = st
 		}
 		var gates []llb.State
-		if i == len(g.plan.Layers)-1 {
-			gates = g.gates
+		if i == len(add)-1 {
+			gates = until
 		}
 		layer, err := g.layer(ctx, from, l, gates)
 		if err != nil {
@@ -41,7 +59,7 @@ func (g *graph) image(ctx context.Context) (llb.State, error) {
 	if !merge {
 		return st, nil
 	}
-	return g.stack(g.run.State, layers, g.prefixed("assemble the image")), nil
+	return g.stack(g.run.State, layers, g.prefixed(name)), nil
 }
 
 // layer puts the layer's files onto from. The gates' empty outputs are copied as

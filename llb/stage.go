@@ -42,7 +42,13 @@ func (g *graph) stage(ctx context.Context, s plan.Stage) error {
 	if s.Base.Cross != "" && g.Target.Architecture != g.Build.Architecture {
 		s.Base.With = append(slices.Clone(s.Base.With), s.Base.Cross+g.Target.Architecture)
 	}
-	base, err := g.Bases.Base(ctx, s.Base, on.Build)
+	var base *Base
+	var err error
+	if s.Assembled {
+		base, err = g.before(ctx, s.Name)
+	} else {
+		base, err = g.Bases.Base(ctx, s.Base, on.Build)
+	}
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,9 @@
 //	steps smoke SPEC                              start a program and check its answer
 //	steps truststore BUNDLE OUT                   make Java's trust store of CA certificates
 //	steps java SPEC OUT                           lay out a Java program
+//	steps jlink --home JDK --of JDK --args FILE OUT  link a Java runtime
+//	steps jvm -- COMMAND [ARGS]                   run Maven or Gradle with the build's certificates and proxy
+//	steps aot OUT [ARGS]                          start a Java program and keep what Java learnt of it
 //
 // Its bytes are part of the cache key of everything that it does, so it is
 // small, and changes only when a step does.
@@ -28,7 +31,10 @@ import (
 	"github.com/birdhouse-build/birdhouse/steps/check"
 	"github.com/birdhouse-build/birdhouse/steps/exec"
 	"github.com/birdhouse-build/birdhouse/steps/java"
+	"github.com/birdhouse-build/birdhouse/steps/java/aot"
 	"github.com/birdhouse-build/birdhouse/steps/java/javaspec"
+	"github.com/birdhouse-build/birdhouse/steps/java/jlink"
+	"github.com/birdhouse-build/birdhouse/steps/java/jvm"
 	"github.com/birdhouse-build/birdhouse/steps/layer"
 	"github.com/birdhouse-build/birdhouse/steps/libcheck"
 	"github.com/birdhouse-build/birdhouse/steps/resolve"
@@ -53,6 +59,9 @@ const usage = `steps runs inside builds:
   steps smoke SPEC
   steps truststore BUNDLE OUT
   steps java SPEC OUT
+  steps jlink --home JDK --of JDK --args FILE OUT
+  steps jvm -- COMMAND [ARGS]
+  steps aot OUT [ARGS]
 `
 
 var errUsage = errors.New("wrong arguments")
@@ -82,6 +91,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = runTruststore(args)
 	case "java":
 		err = runJava(args, stdout)
+	case "jlink":
+		err = runJlink(ctx, args, stdin, stdout, stderr)
+	case "jvm":
+		err = runJVM(ctx, args, stdin, stdout, stderr)
+	case "aot":
+		err = runAOT(ctx, args, stdout, stderr)
 	case "help", "-h", "--help":
 		fmt.Fprint(stdout, usage)
 	default:
@@ -133,6 +148,41 @@ func runJava(args []string, stdout io.Writer) error {
 		return err
 	}
 	return java.Run(spec, args[1], stdout)
+}
+
+func runJlink(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	o := jlink.Options{Root: "/", Stdin: stdin, Stdout: stdout, Stderr: stderr}
+	flags := newFlags("jlink")
+	flags.StringVar(&o.Home, "home", "", "")
+	flags.StringVar(&o.Of, "of", "", "")
+	flags.StringVar(&o.Args, "args", "", "")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if o.Home == "" || o.Of == "" || o.Args == "" || flags.NArg() != 1 {
+		return errUsage
+	}
+	return jlink.Link(ctx, o, flags.Arg(0))
+}
+
+func runJVM(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	flags := newFlags("jvm")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if flags.NArg() == 0 {
+		return errUsage
+	}
+	return jvm.Run(ctx, jvm.Options{Args: flags.Args(), Env: os.Environ(), Stdin: stdin, Stdout: stdout, Stderr: stderr})
+}
+
+func runAOT(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) == 0 {
+		return errUsage
+	}
+	o := aot.Defaults()
+	o.Args, o.Stdout, o.Stderr = args[1:], stdout, stderr
+	return aot.Train(ctx, o, args[0])
 }
 
 func runResolve(args []string, stdout io.Writer) error {

@@ -98,9 +98,23 @@ type Stage struct {
 	// than the build machine's is refused with it. Empty for stages that can make
 	// files for any platform.
 	Native string `json:"native,omitempty"`
+	// Assembled stages run in the image's own root file system, for the target platform,
+	// in place of one of Base: the run base and all layers before the first that copies
+	// from the stage, with the image's environment. So the stage can learn of the
+	// program how it runs. It is writable, and what is written beside outputs is thrown
+	// away.
+	Assembled bool `json:"assembled,omitempty"`
 	// Gate stages have no result that is used: the image is not built unless
 	// they succeed. They have one output mount, which stays empty.
 	Gate bool `json:"gate,omitempty"`
+}
+
+// Root names the root file system, for people.
+func (s Stage) Root() string {
+	if s.Assembled {
+		return "the image"
+	}
+	return s.Base.String()
 }
 
 // Step is one process in a build container.

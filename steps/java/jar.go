@@ -200,6 +200,9 @@ func writeJar(w io.Writer, entries []*zip.File, called rename) error {
 		if i > 0 && e.name == list[i-1].name {
 			continue
 		}
+		if strings.HasSuffix(e.name, "/") {
+			e.File = &zip.File{FileHeader: zip.FileHeader{Name: e.name, Flags: e.Flags}}
+		}
 		h := &zip.FileHeader{
 			Name: e.name, Method: e.Method, Flags: e.Flags &^ 0x8, CreatorVersion: 20, ReaderVersion: 20, ModifiedDate: dosEpoch,
 			CRC32: e.CRC32, CompressedSize64: e.CompressedSize64, UncompressedSize64: e.UncompressedSize64,
@@ -207,6 +210,9 @@ func writeJar(w io.Writer, entries []*zip.File, called rename) error {
 		to, err := out.CreateRaw(h)
 		if err != nil {
 			return err
+		}
+		if strings.HasSuffix(e.name, "/") {
+			continue
 		}
 		from, err := e.OpenRaw()
 		if err != nil {

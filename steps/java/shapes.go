@@ -326,7 +326,8 @@ func (r *run) layOutBoot(a *artifact) (*program, error) {
 	j := a.jar
 	p := &program{artifact: a, main: j.manifest.get("Start-Class"), source: "Start-Class in the manifest of " + a.name}
 	own := func(e *zip.File) bool {
-		return strings.HasPrefix(e.Name, "BOOT-INF/classes/") || strings.HasPrefix(e.Name, "META-INF/")
+		// Services in the jar's own META-INF are the loader's.
+		return strings.HasPrefix(e.Name, "BOOT-INF/classes/") || strings.HasPrefix(e.Name, "META-INF/") && !strings.HasPrefix(e.Name, "META-INF/services/")
 	}
 	if err := r.explode(p, j, "BOOT-INF/classes/", own); err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ func WritePlan(w io.Writer, p *plan.Plan) error {
 	rows = nil
 	for _, s := range p.Stages {
 		for i, step := range s.Steps {
-			name, base := s.Name, s.Base.String()
+			name, base := s.Name, s.Root()
 			if i > 0 {
 				name, base = "", ""
 			}
