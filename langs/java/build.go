@@ -67,8 +67,6 @@ type shape struct {
 	libraries, snapshots, modules, resources bool
 	// classPath says that the libraries are known from the build tool alone.
 	classPath bool
-	// quits says that a run of training ends by itself.
-	quits bool
 }
 
 // catalogImage is an image of Java in the catalog.
@@ -229,22 +227,17 @@ func (b *builder) link() plan.Stage {
 // train starts the finished program once, and keeps what Java learnt of it.
 func (b *builder) train() plan.Stage {
 	return plan.Stage{
-		Name: aotStage, PerPlatform: true,
+		Name: aotStage, PerPlatform: true, Assembled: true,
 		Native: "build.aot starts the program in the build",
 		Steps: []plan.Step{{
 			Name:   "train",
-			Args:   b.trainArgs(),
+			Args:   append([]string{plan.StepsProgram, "aot", outDir}, b.spec.Cmd...),
 			Dir:    app.Dir,
 			Mounts: []plan.Mount{{Kind: plan.MountOutput, Target: outDir}},
 			Asked:  "build.aot",
 			Hint:   "the program is started once in the build, without network but loopback; where it cannot start there, write build: {aot: false}",
 		}},
 	}
-}
-
-// trainArgs is the command of that.
-func (b *builder) trainArgs() []string {
-	return []string{plan.StepsProgram, "aot", outDir}
 }
 
 // reservedEnv are variables that the plan decides, with the key to use instead.

@@ -467,7 +467,7 @@ func (g *gradle) shape() shape {
 	}
 	switch m.task {
 	case "bootJar":
-		s.what, s.libraries, s.quits = "a Spring Boot jar", true, true
+		s.what, s.libraries = "a Spring Boot jar", true
 	case "bootWar":
 		s.what, s.libraries, s.snapshots, s.modules = "a Spring Boot war", true, false, false
 	case "quarkusBuild":

@@ -76,7 +76,7 @@ func (b *builder) layers() []plan.Layer {
 	if b.spec.Build.AOT {
 		layers = append(layers, plan.Layer{
 			Name: aotStage, Changes: "always", What: javaspec.AOT + "  what Java learnt of a start",
-			Copies: []plan.Copy{{Stage: aotStage, Source: "/", Target: "/"}},
+			Copies: []plan.Copy{{Stage: aotStage, Source: "/", Target: app.Dir}},
 		})
 	}
 	return layers

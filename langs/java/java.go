@@ -101,6 +101,9 @@ func (b *builder) check() spec.Problems {
 	if s.Build.AOT && b.runtime.version < firstAOT {
 		problems = append(problems, s.Problem("build.aot", fmt.Sprintf("build.aot needs Java %d, and the image has %d (%s)", firstAOT, b.runtime.version, b.runtime.source), fmt.Sprintf("write version: %d, or remove build.aot", firstAOT)))
 	}
+	if s.Build.AOT && len(s.Entrypoint) > 0 {
+		problems = append(problems, s.Problem("build.aot", "build.aot: what is learnt is of the start that the build writes, and entrypoint is another one", "remove entrypoint, or build.aot"))
+	}
 	if m := string(s.Build.Main); m != "" && !className(m) {
 		problems = append(problems, s.Problem("build.main", fmt.Sprintf("build.main: %q is not the full name of a class", m), "write it with its package: com.example.Main"))
 	}

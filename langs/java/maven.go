@@ -319,7 +319,7 @@ func (r *reactor) shape() shape {
 	case p.packaging() == "war":
 		s.what, s.libraries, s.snapshots, s.modules, s.resources = "a war", false, false, false, false
 	case boot && p.repackages():
-		s.what, s.libraries, s.quits = "a Spring Boot jar", true, true
+		s.what, s.libraries = "a Spring Boot jar", true
 	case p.goals(shadePlugin, "shade"):
 		s.what, s.libraries, s.snapshots, s.modules, s.resources = "a shaded jar", false, false, false, false
 	case p.goals(assemblyPlugin, "single"):
