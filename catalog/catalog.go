@@ -305,9 +305,25 @@ func (c *Catalog) image(b plan.Base, arch, build string) (*Image, error) {
 		return nil, fmt.Errorf("the catalog has no such variant; there are %s", list(there))
 	}
 	names = slices.Clone(names)
+	var foreign []Layer
 	for _, set := range b.With {
+		if layers, of, ok := c.foreign(def, set); ok {
+			if of == arch {
+				continue
+			}
+			there, err := c.stack(define.Place{Suite: at.Suite, Arch: of, Version: at.Version}, build, layers, nil)
+			if err != nil {
+				return nil, err
+			}
+			for _, l := range there {
+				l.Name += "-" + of
+				l.What += ", for " + of
+				foreign = append(foreign, l)
+			}
+			continue
+		}
 		if l, ok := c.defs.Layer(set); !ok || !l.With || len(l.Suites) > 0 && !slices.Contains(l.Suites, at.Suite) {
-			return nil, fmt.Errorf("the catalog has no package set %q; there are %s", set, list(c.sets(at.Suite)))
+			return nil, fmt.Errorf("the catalog has no package set %q; there are %s", set, list(append(c.sets(at.Suite), c.foreignSets(def)...)))
 		}
 		names = append(names, set)
 	}
@@ -320,6 +336,7 @@ func (c *Catalog) image(b plan.Base, arch, build string) (*Image, error) {
 	if img.Layers, err = c.stack(at, build, names, top); err != nil {
 		return nil, err
 	}
+	img.Layers = append(img.Layers, foreign...)
 	if def.Go != nil {
 		boot, err := c.stack(define.Place{Suite: at.Suite, Arch: build}, build, def.Go.Bootstrap, nil)
 		if err != nil {
@@ -336,6 +353,28 @@ func (c *Catalog) image(b plan.Base, arch, build string) (*Image, error) {
 	}
 	img.FullVersion = c.fullVersion(at, def, img.Layers)
 	return img, nil
+}
+
+// foreign are the layers of a set, "jmods-arm64", and the architecture that it is for;
+// false for one that is none of the image's.
+func (c *Catalog) foreign(def define.Image, set string) (layers []string, arch string, ok bool) {
+	for _, arch := range c.Architectures() {
+		if name, ok := strings.CutSuffix(set, "-"+arch); ok && def.Foreign[name] != nil {
+			return def.Foreign[name], arch, true
+		}
+	}
+	return nil, "", false
+}
+
+// foreignSets are the names of an image's foreign sets, sorted.
+func (c *Catalog) foreignSets(def define.Image) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(def.Foreign)) {
+		for _, arch := range c.Architectures() {
+			out = append(out, name+"-"+arch)
+		}
+	}
+	return out
 }
 
 // fullVersion finds the version of what an image is for.

@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,4 +110,40 @@ func TestIndicesAreLocked(t *testing.T) {
 			require.Empty(t, source.IndexPath("riscv64"))
 		}
 	}
+}
+
+// Modules of another architecture come on top of the image that links them, with the
+// paths that name their architecture; for its own there is nothing to add.
+func TestForeignSets(t *testing.T) {
+	c, err := catalog.Default()
+	require.NoError(t, err)
+	b := plan.Base{Image: "java", Version: "21", Variant: "build-full"}
+	alone, err := c.Image(b, "amd64", "amd64")
+	require.NoError(t, err)
+	b.With = []string{"jmods-arm64"}
+	with, err := c.Image(b, "amd64", "amd64")
+	require.NoError(t, err)
+	n := len(alone.Layers)
+	require.Len(t, with.Layers, n+1)
+	require.Equal(t, alone.Layers, with.Layers[:n])
+	added := with.Layers[n]
+	require.Equal(t, "java-jmods-21-arm64", added.Name)
+	require.NotEmpty(t, added.Packages)
+	for _, p := range added.Packages {
+		require.Equal(t, "arm64", p.Architecture, p.Name)
+	}
+	here, err := c.Image(b, "arm64", "amd64")
+	require.NoError(t, err)
+	b.With = nil
+	own, err := c.Image(b, "arm64", "amd64")
+	require.NoError(t, err)
+	require.Equal(t, own.Layers, here.Layers)
+	require.Equal(t, here.Layers[slices.IndexFunc(here.Layers, func(l catalog.Layer) bool { return l.Name == "java-jmods-21" })].Packages, added.Packages,
+		"the same packages are locked once")
+
+	b.With = []string{"jmods-riscv64"}
+	_, err = c.Image(b, "amd64", "amd64")
+	require.ErrorContains(t, err, `no package set "jmods-riscv64"; there are cross-amd64, cross-arm64, git, init, shell, jmods-amd64, jmods-arm64`)
+	_, err = c.Image(plan.Base{Image: "cc", Version: "13", With: []string{"jmods-arm64"}}, "amd64", "amd64")
+	require.ErrorContains(t, err, "no package set")
 }

@@ -205,6 +205,9 @@ type Image struct {
 	// version: "python{version}-minimal".
 	Release  string             `yaml:"release"`
 	Variants map[string]Variant `yaml:"variants"`
+	// Foreign are sets of layers that a build may add as they are for another
+	// architecture, as NAME-ARCH. For their own they add nothing.
+	Foreign map[string][]string `yaml:"foreign"`
 	// Go is set for images with a Go toolchain.
 	Go *Go `yaml:"go"`
 }
@@ -373,6 +376,9 @@ func (im Image) layers() []string {
 	out := slices.Clone(im.Layers)
 	for _, v := range slices.Sorted(maps.Keys(im.Variants)) {
 		out = append(out, im.Variants[v].Layers...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(im.Foreign)) {
+		out = append(out, im.Foreign[name]...)
 	}
 	if im.Go != nil {
 		out = append(out, im.Go.Bootstrap...)
@@ -702,6 +708,16 @@ func (d *Definitions) checkImage(fail func(string, ...any), name string, im Imag
 		}
 		if v == "" || v == debug || strings.HasSuffix(v, "-"+debug) {
 			fail("image %q: a variant cannot be named %q", name, v)
+		}
+	}
+	for _, set := range slices.Sorted(maps.Keys(im.Foreign)) {
+		if len(im.Foreign[set]) == 0 {
+			fail("image %q: the foreign set %q has no layers", name, set)
+		}
+		for _, arch := range d.ArchitectureNames() {
+			if _, has := d.Layer(set + "-" + arch); has {
+				fail("image %q: the foreign set %q for %s has the name of a layer", name, set, arch)
+			}
 		}
 	}
 	if im.Go != nil && (len(im.Go.Bootstrap) == 0 || im.Suite == "") {
