@@ -191,7 +191,7 @@ func (d *decoder) structure(v reflect.Value, at place) {
 		f := fields[i]
 		path := join(at.path, f.key)
 		if len(f.languages) > 0 && d.language != "" && !slices.Contains(f.languages, d.language) {
-			d.add(d.source.node(key), fmt.Sprintf("%s is a key of %s, and the language is %s", path, strings.Join(f.languages, " and "), d.language),
+			d.add(d.source.node(key), fmt.Sprintf("%s is a key of %s, and the language is %s", path, listed(f.languages), d.language),
 				"remove it")
 			continue
 		}

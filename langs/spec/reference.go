@@ -16,7 +16,7 @@ func Reference() []byte {
 	b.WriteString("A YAML file, `birdhouse.yaml` unless `-f` says otherwise. The shortest is complete: `language: go`. ")
 	b.WriteString("An unknown key is an error. Anchors, aliases and merge keys are not read.\n\n")
 	b.WriteString("Docker reads the frontend's image from the first line, `# syntax=REGISTRY/birdhouse:1`. ")
-	b.WriteString("Templates in `build.ldflags`, `build.env`, `env`, `labels`, `annotations`, `cmd` and `entrypoint` know `{{.Version}}` ")
+	b.WriteString("Templates in `build.ldflags`, `build.env`, `build.properties`, `env`, `labels`, `annotations`, `cmd` and `entrypoint` know `{{.Version}}` ")
 	b.WriteString("(`--build-arg VERSION=…`), `{{.Revision}}` (the source revision) and `{{.Args.NAME}}`.\n\n")
 	b.WriteString("| key | value | what it is |\n|---|---|---|\n")
 	referenceRows(&b, reflect.TypeFor[Spec](), "")
@@ -31,7 +31,11 @@ func referenceRows(b *bytes.Buffer, t reflect.Type, prefix string) {
 		}
 		text := f.description
 		if len(f.languages) > 0 {
-			text = "For `" + strings.Join(f.languages, "` and `") + "` alone. " + text
+			var names []string
+			for _, l := range f.languages {
+				names = append(names, "`"+l+"`")
+			}
+			text = "For " + listed(names) + " alone. " + text
 		}
 		fmt.Fprintf(b, "| `%s%s` | %s | %s |\n", prefix, f.key, valueName(typ), strings.ReplaceAll(text, "|", "\\|"))
 		switch inner, name := below(typ); {

@@ -182,3 +182,12 @@ func visibleLines(text string) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// listed writes names as people do: "a", "a and b", "a, b and c".
+func listed(names []string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " and " + names[last]
+}
