@@ -82,6 +82,8 @@ func valueName(t reflect.Type) string {
 		return "`true` or an id"
 	case reflect.TypeFor[Generate](), reflect.TypeFor[Test](), reflect.TypeFor[Bundle]():
 		return "`true` or a list"
+	case reflect.TypeFor[JLink]():
+		return "`true`, `false` or a list"
 	case reflect.TypeFor[Static]():
 		return "`true`, a folder or keys"
 	case reflect.TypeFor[Switch]():
