@@ -161,7 +161,7 @@ func (b *builder) environment(stage string, withOwn bool) ([]plan.Mount, []plan.
 			break // what tests need has all in one environment
 		}
 		dir := path.Join("/opt", largeStage(l))
-		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: dir, From: largeStage(l)})
+		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: dir, From: largeStage(l), Large: true})
 		search = dir + "/bin:" + search
 		modules = append(modules, path.Join(dir, b.runtime.sitePackages()))
 	}
@@ -206,11 +206,13 @@ func (b *builder) libraries() plan.Stage {
 	if b.spec.Has("packages") {
 		asked = "packages"
 	}
-	what := []plan.Mount{{Kind: plan.MountStage, Target: "/environment/deps", From: depsStage}}
+	// Reading an environment for a cache key takes longer than checking it.
+	what := []plan.Mount{{Kind: plan.MountStage, Target: "/environment/deps", From: depsStage, Large: true}}
 	for _, l := range b.deps.large {
-		what = append(what, plan.Mount{Kind: plan.MountStage, Target: "/environment/" + largeStage(l), From: largeStage(l)})
+		what = append(what, plan.Mount{Kind: plan.MountStage, Target: "/environment/" + largeStage(l), From: largeStage(l), Large: true})
 	}
-	if len(b.own) > 0 {
+	// An edit of a package of Python alone checks nothing.
+	if b.native() != "" {
 		what = append(what, plan.Mount{Kind: plan.MountStage, Target: "/environment/packages", From: packagesStage})
 	}
 	stage := app.Libraries(b.catalogImage("build"), what[0], asked,

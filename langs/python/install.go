@@ -32,7 +32,6 @@ func (b *builder) uvEnv() []plan.Env {
 	return []plan.Env{
 		{Name: "HOME", Value: "/root"},
 		{Name: "PATH", Value: searchPath},
-		{Name: "PYC_INVALIDATION_MODE", Value: "UNCHECKED_HASH"},
 		{Name: "PYTHONHASHSEED", Value: "0"},
 		{Name: "UV_CACHE_DIR", Value: uvCache},
 		{Name: "UV_LINK_MODE", Value: "copy"},
@@ -106,9 +105,6 @@ func (b *builder) download(stage, name string, env []plan.Env, before [][]string
 		}, b.downloadMounts()...),
 		Hint: b.installHint(),
 	}
-	if stage != testDepsStage && b.bytecode() {
-		args = append(args, "--compile-bytecode")
-	}
 	switch {
 	case len(b.spec.Build.SDist) > 0 && remove == nil:
 		out.Base, out.PerPlatform = b.compilerBase(), true
@@ -130,7 +126,17 @@ func (b *builder) download(stage, name string, env []plan.Env, before [][]string
 	for i := range before {
 		before[i] = b.withPipConfig(before[i])
 	}
-	step.Args = execArgs(before, append(slices.Clone(venvLeftovers), remove...), b.withPipConfig(args), b.optionalVariables(step.Mounts)...)
+	args = b.withPipConfig(args)
+	optional := b.optionalVariables(step.Mounts)
+	if stage != testDepsStage && b.bytecode() {
+		cache := bytecodeCache
+		if b.runsForeign() {
+			cache = ""
+		}
+		before, args = append(before, args), b.compileInstalled(cache)
+		step.Mounts = append(step.Mounts, b.bytecodeMounts(cache)...)
+	}
+	step.Args = execArgs(before, append(slices.Clone(venvLeftovers), remove...), args, optional...)
 	out.Steps = []plan.Step{step}
 	return out
 }

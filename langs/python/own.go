@@ -252,36 +252,45 @@ func (b *builder) packages() plan.Stage {
 	if b.runsBefore() {
 		source = plan.Mount{Kind: plan.MountStage, Target: sourceDir, From: buildStage, Writable: true}
 	}
+	// One package is built and installed in one container.
+	alone := len(b.own) == 1
+	install := []string{"/bin/sh", "-c", fmt.Sprintf("exec uv pip install --python %s/bin/python --offline --no-deps --no-index %s/*.whl", venvDir, wheelsDir)}
+	last := plan.Step{
+		Name: "install " + listOwn(b.own), Env: b.uvEnv(), Dir: "/",
+		Mounts: []plan.Mount{{Kind: plan.MountOutput, Target: wheelsDir, Output: "wheels"}, {Kind: plan.MountOutput, Target: venvDir}},
+		Asked:  b.askedInstall(),
+	}
+	var before [][]string
 	for _, o := range b.own {
 		backend := path.Join(backendDir, names[o.backend()])
-		out.Steps = append(out.Steps, plan.Step{
-			Name: "build the wheel of " + o.title(),
-			Args: []string{"uv", "build", "--wheel", "--no-build-isolation", "--python", backend + "/bin/python", "--offline", "--out-dir", wheelsDir, at(o.dir)},
-			Env:  b.offlineEnv(append(b.uvEnv(), plan.Env{Name: "SOURCE_DATE_EPOCH", Value: "315532800"}, plan.Env{Name: "PYTHONDONTWRITEBYTECODE", Value: "1"})),
-			Dir:  at(o.dir),
+		build := []string{"uv", "build", "--wheel", "--no-build-isolation", "--python", backend + "/bin/python", "--offline", "--out-dir", wheelsDir, at(o.dir)}
+		step := plan.Step{
+			Name: "build the wheel of " + o.title(), Args: build,
+			Env: b.offlineEnv(append(b.uvEnv(), plan.Env{Name: "SOURCE_DATE_EPOCH", Value: "315532800"}, plan.Env{Name: "PYTHONDONTWRITEBYTECODE", Value: "1"})),
+			Dir: at(o.dir),
 			Mounts: append([]plan.Mount{
 				source,
 				{Kind: plan.MountStage, Target: backend, From: backendStage, Output: names[o.backend()]},
-				{Kind: plan.MountOutput, Target: wheelsDir, Output: "wheels"},
 			}, b.secrets()...),
 			Asked: b.askedInstall(),
 			Hint:  "a wheel is built without network, with the files that .dockerignore does not exclude and what [build-system] requires; build: {install: false} runs the project's files where they are",
-		})
+		}
+		if alone {
+			before = append(before, build)
+			step.Mounts = append(step.Mounts, plan.Mount{Kind: plan.MountOutput, Target: venvDir})
+			last = step
+			continue
+		}
+		step.Mounts = append(step.Mounts, last.Mounts[0])
+		out.Steps = append(out.Steps, step)
 	}
-	shell := fmt.Sprintf("exec uv pip install --python %s/bin/python --offline --no-deps --no-index", venvDir)
+	before = append(before, b.makeVenv(venvDir))
 	if b.bytecode() {
-		shell += " --compile-bytecode"
+		before, install = append(before, install), b.compileInstalled("")
+		last.Mounts = append(last.Mounts, b.bytecodeMounts("")...)
 	}
-	out.Steps = append(out.Steps, plan.Step{
-		Name: "install " + listOwn(b.own),
-		Args: execArgs([][]string{b.makeVenv(venvDir)}, append(slices.Clone(venvLeftovers), interpreterFiles...), []string{"/bin/sh", "-c", shell + " " + wheelsDir + "/*.whl"}),
-		Env:  b.uvEnv(), Dir: "/",
-		Mounts: []plan.Mount{
-			{Kind: plan.MountOutput, Target: wheelsDir, Output: "wheels"},
-			{Kind: plan.MountOutput, Target: venvDir},
-		},
-		Asked: b.askedInstall(),
-	})
+	last.Args = execArgs(before, append(slices.Clone(venvLeftovers), interpreterFiles...), install)
+	out.Steps = append(out.Steps, last)
 	return out
 }
 

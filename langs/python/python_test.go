@@ -12,6 +12,7 @@ import (
 	"github.com/birdhouse-build/birdhouse/langs/internal/plantest"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/langs/python"
+	"github.com/birdhouse-build/birdhouse/steps/exec"
 )
 
 const samples = "../../testdata/python"
@@ -193,7 +194,15 @@ func django(settings, requirements string) []string {
 func steps(s plan.Stage) string {
 	var all []string
 	for _, one := range s.Steps {
-		all = append(all, strings.Join(one.Args, " "))
+		args := slices.Clone(one.Args)
+		for i, arg := range args {
+			if i > 0 && one.Args[i-1] == "--before" {
+				if c, err := exec.ParseCommand(arg); err == nil {
+					args[i] = strings.Join(c.Args, " ")
+				}
+			}
+		}
+		all = append(all, strings.Join(args, " "))
 	}
 	return strings.Join(all, "\n")
 }
@@ -241,7 +250,7 @@ func TestRequirements(t *testing.T) {
 	require.NotNil(t, r.Plan, r.Text)
 	deps := stage(t, r.Plan, "deps")
 	require.Equal(t, "click==8.1 --hash="+hash+"\nflask==3.0 --hash="+hash+"\n", requirementsOf(t, deps))
-	require.Contains(t, steps(deps), "--only-binary :all: --require-hashes --constraints constraints.txt --requirements requirements.txt --compile-bytecode --python-platform=${BIRDHOUSE_PLATFORM}")
+	require.Contains(t, steps(deps), "--only-binary :all: --require-hashes --constraints constraints.txt --requirements requirements.txt --python-platform=${BIRDHOUSE_PLATFORM}")
 	require.True(t, deps.PerPlatform)
 	require.Empty(t, deps.Native)
 	require.Equal(t, []string{"dependencies", "application"}, layerNames(r.Plan))
@@ -455,14 +464,14 @@ func TestBuild(t *testing.T) {
 	require.True(t, build.Steps[0].Network)
 	require.Equal(t, "b", value(build.Steps[0].Env, "A"))
 	require.True(t, slices.ContainsFunc(build.Steps[0].Mounts, func(m plan.Mount) bool { return m.SecretID == "token" }))
-	require.Contains(t, build.Steps[2].Args, "compileall")
+	require.Contains(t, build.Steps[2].Args, "/run/bytecode/compile.py")
 	require.False(t, build.Steps[2].Network)
 	// Bytecode of what the commands wrote is in the image.
 	require.NotContains(t, r.Plan.Layers[0].Copies[0].Exclude, "**/__pycache__")
 
 	r = planFor(t, "language: python\nbuild: {bytecode: false}\n", files("main.py", "", "requirements.txt", "click\n"))
 	require.Equal(t, []string{"deps", "libraries"}, stageNames(r.Plan))
-	require.NotContains(t, steps(stage(t, r.Plan, "deps")), "--compile-bytecode")
+	require.NotContains(t, steps(stage(t, r.Plan, "deps")), "/run/bytecode")
 	r = planFor(t, "language: python\nbuild: {output: [app, static]}\nentrypoint: [python, app/main.py]\n", files("app/main.py", "", "other.py", ""))
 	require.Equal(t, []string{"app", "static"}, r.Plan.Layers[0].Copies[0].Include)
 	r = planFor(t, "language: python\nbuild: {env: {UV_CACHE_DIR: /x}}\n", files("main.py", ""))
@@ -484,11 +493,11 @@ func TestSecrets(t *testing.T) {
 	}
 	m := mounts("")
 	require.True(t, m["netrc"].Optional && m["UV_DEFAULT_INDEX"].Optional && m["UV_INDEX_OUR_OWN_PASSWORD"].Optional)
-	require.Equal(t, "birdhouse-python-uv", m[""].CacheID)
+	require.Equal(t, "birdhouse-python-uv-bytecode", m[""].CacheID)
 	m = mounts("secrets: [netrc, UV_INDEX_OUR_OWN_PASSWORD, pip.conf]\n")
 	require.False(t, m["netrc"].Optional || m["UV_INDEX_OUR_OWN_PASSWORD"].Optional)
 	require.Equal(t, "/root/.config/pip/pip.conf", m["pip.conf"].Target)
-	require.Equal(t, "birdhouse-python-uv-private-a", m[""].CacheID)
+	require.Equal(t, "birdhouse-python-uv-private-a-bytecode", m[""].CacheID)
 	r := planFor(t, "language: python\nsecrets: [pip.conf]\nssh: true\n", project)
 	require.Contains(t, steps(stage(t, r.Plan, "deps")), "import configparser")
 	require.Equal(t, "/run/birdhouse-ssh-agent", value(stage(t, r.Plan, "deps").Steps[0].Env, "SSH_AUTH_SOCK"))

@@ -88,9 +88,9 @@ func (b *builder) build() plan.Stage {
 		}
 		out.Steps = append(out.Steps, plan.Step{
 			Name: "compile bytecode",
-			Args: []string{b.runtime.interpreter(), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", at(b.root), "-p", app.Dir, at(b.root)},
+			Args: b.compileCommand(at(b.root), app.Dir, bytecodeCache, "strict"),
 			Env:  []plan.Env{{Name: "PYTHONHASHSEED", Value: "0"}}, Dir: at(b.root),
-			Mounts: []plan.Mount{source},
+			Mounts: append([]plan.Mount{source}, b.bytecodeMounts(bytecodeCache)...),
 			Hint:   "leave files out that are no Python with .dockerignore, or write build: {bytecode: false}",
 		})
 	}

@@ -14,7 +14,9 @@ func TestUnlockedIndexes(t *testing.T) {
 	written := map[string]string{}
 	for _, m := range stage(t, r.Plan, "deps").Steps[0].Mounts {
 		for _, f := range m.Files {
-			written[f.Path] = f.Content
+			if m.Target != "/run/bytecode" {
+				written[f.Path] = f.Content
+			}
 		}
 	}
 	require.Equal(t, map[string]string{
