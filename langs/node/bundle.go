@@ -138,6 +138,20 @@ type bundleSettings struct {
 	Ships bool `json:"ships"`
 }
 
+// bundled are the packages whose node_modules the bundler sees; none without a bundle.
+func (b *builder) bundled() []*member {
+	if b.spec.Build.Bundle == nil {
+		return nil
+	}
+	members := []*member{b.top}
+	for _, m := range b.shippedMembers() {
+		if !slices.Contains(members, m) {
+			members = append(members, m)
+		}
+	}
+	return members
+}
+
 // bundle makes one file of the program and what it needs to run.
 func (b *builder) bundle() plan.Stage {
 	source := b.sources()
@@ -148,12 +162,9 @@ func (b *builder) bundle() plan.Stage {
 	}
 	var modules []plan.Mount
 	if b.installsProd() {
-		for _, m := range append([]*member{b.top}, b.shippedMembers()...) {
+		for _, m := range b.bundled() {
 			name := path.Join(m.dir, "node_modules")
-			mount := plan.Mount{Kind: plan.MountStage, Target: at(name), From: prodStage, Path: "/" + name, Large: true}
-			if !slices.ContainsFunc(modules, func(o plan.Mount) bool { return o.Target == mount.Target }) {
-				modules = append(modules, mount)
-			}
+			modules = append(modules, plan.Mount{Kind: plan.MountStage, Target: at(name), From: prodStage, Path: "/" + name, Large: true})
 		}
 	}
 	settings := bundleSettings{

@@ -179,6 +179,50 @@ func TestFrameworks(t *testing.T) {
 	}
 }
 
+// A bundle of a workspace's package has in it what that needs of the others, and
+// lies where the package is.
+func TestBundleOfWorkspace(t *testing.T) {
+	project := func(build string) fstest.MapFS {
+		return files(
+			"package.json", `{"private": true, "workspaces": ["apps/*", "packages/*"]}`,
+			"apps/api/package.json", `{"name": "api", "scripts": {"start": "node server.js"}, "dependencies": {"lib": "1.0.0", "x": "1.0.0"}}`, "apps/api/server.js", "",
+			"apps/web/package.json", `{"name": "web", "dependencies": {"y": "1.0.0"}}`,
+			"packages/lib/package.json", `{"name": "lib", "version": "1.0.0", "type": "module", "scripts": {`+build+`}}`,
+			"package-lock.json", `{"lockfileVersion": 3, "packages": {"": {"workspaces": ["apps/*", "packages/*"]},
+				"apps/api": {"name": "api", "dependencies": {"lib": "1.0.0", "x": "1.0.0"}}, "apps/web": {"name": "web", "dependencies": {"y": "1.0.0"}}, "packages/lib": {"name": "lib", "version": "1.0.0"},
+				"node_modules/api": {"link": true, "resolved": "apps/api"}, "node_modules/web": {"link": true, "resolved": "apps/web"}, "node_modules/lib": {"link": true, "resolved": "packages/lib"},
+				"node_modules/x": {"version": "1.0.0"}, "node_modules/y": {"version": "1.0.0"}}}`)
+	}
+	r := planFor(t, "language: node\npackage: api\nbuild: {bundle: true}\n", project(""))
+	require.NotNil(t, r.Plan, r.Text)
+	require.Equal(t, "prod bundler bundle", stageNames(r.Plan))
+	require.Equal(t, "/app/apps/api", r.Plan.Image.WorkingDir)
+	require.Equal(t, []string{"/usr/bin/tini", "--", "/usr/local/bin/node", "server.cjs"}, r.Plan.Image.Entrypoint)
+	step := stage(t, r.Plan, "bundle").Steps[0]
+	require.Equal(t, "/src", step.Dir)
+	settings := step.Args[len(step.Args)-1]
+	for _, text := range []string{`"entry":"/src/apps/api/server.js"`, `"outfile":"/out/apps/api/server.cjs"`, `"root":"/src"`, `"app":"/app"`} {
+		require.Contains(t, settings, text)
+	}
+	prod := stage(t, r.Plan, "prod").Steps[0].Args
+	seen := 0
+	for _, m := range step.Mounts {
+		if m.From != "prod" {
+			continue
+		}
+		seen++
+		// Npm makes these folders only where it puts something.
+		require.True(t, slices.Contains(prod, m.Target) && prod[slices.Index(prod, m.Target)-1] == "--mkdir", "%s is mounted, and nothing makes it: %q", m.Target, prod)
+	}
+	require.Equal(t, 3, seen, "of the root, api and lib: %v", step.Mounts)
+	require.Equal(t, []plan.Copy{{Stage: "bundle", Source: "/", Target: "/app"}}, layer(t, r.Plan, "application").Copies)
+
+	// The package that is needed is built first, and what it became is bundled.
+	r = planFor(t, "language: node\npackage: api\nbuild: {bundle: true}\n", project(`"build": "tsc"`))
+	require.NotNil(t, r.Plan, r.Text)
+	require.Contains(t, stageNames(r.Plan), "bundle")
+}
+
 // What a site's settings say about its pages' names is what the server goes by.
 func TestSitePages(t *testing.T) {
 	const byName = `url.rewrite-if-not-file = ("^([^?]+)(\?.*)?$" => "$1.html$2")`

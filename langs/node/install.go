@@ -74,11 +74,13 @@ func (b *builder) install(stage string) plan.Stage {
 		b.yarnHome(&step, prod && stage == prodStage && slices.ContainsFunc(packages, (*locked).particular))
 	}
 	var keep []string
-	if !prod {
-		// What the build mounts has to be there, also where nothing was installed.
-		for _, m := range b.mounted() {
-			keep = append(keep, "--mkdir", at(path.Join(m.dir, "node_modules")))
-		}
+	// What others mount has to be there, also where nothing was installed.
+	mounted := b.mounted()
+	if prod {
+		mounted = b.bundled()
+	}
+	for _, m := range mounted {
+		keep = append(keep, "--mkdir", at(path.Join(m.dir, "node_modules")))
 	}
 	if prod && b.hasLibraries() {
 		keep = append(keep, "--collect", b.collectLibraries())

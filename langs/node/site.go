@@ -57,7 +57,9 @@ func (s *staticSite) config(port int) string {
 	line(`server.port = %d`, port)
 	line(`server.tag = ""`)
 	line(`server.errorlog = "/dev/stderr"`)
-	line(`server.upload-dirs = ("/tmp")`)
+	// Of an answer that it compresses it keeps what is above 64 KiB in a file, which on
+	// a read-only file system only shared memory takes.
+	line(`server.upload-dirs = ("/tmp", "/dev/shm")`)
 	line(`server.feature-flags = ("server.graceful-shutdown-timeout" => 1)`)
 	line(`server.follow-symlink = "disable"`)
 	line(`server.range-requests = "enable"`)

@@ -9,9 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -20,11 +18,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 
 	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
@@ -41,7 +37,7 @@ func TestGoPrivateSSH(t *testing.T) {
 	dir := e2etest.Sample(t, "go/private-ssh")
 	repositories := t.TempDir()
 	e2etest.Write(t, filepath.Join(dir, "go.sum"), bareRepository(t, filepath.Join(repositories, repository), mod, "v1.0.0"))
-	agent, key := sshAgent(t)
+	agent, key := e2etest.SSHAgent(t)
 	certificate, bundle := serverCertificate(t, host)
 	// Of a socket's path, which is in it, 107 bytes count: t.TempDir has a long one.
 	temp, err := os.MkdirTemp("", "ssh")
@@ -52,7 +48,7 @@ func TestGoPrivateSSH(t *testing.T) {
 	env := []string{"HOME=" + t.TempDir(), "SSL_CERT_FILE=" + trusting(t, bundle), "TMPDIR=" + temp}
 	name := e2etest.ImageName(t) + ":" + unheard()
 
-	stranger := startAgent(t)
+	stranger := e2etest.StartAgent(t)
 	build := func(flags ...string) *exec.Cmd {
 		args := append([]string{"build", "-t", name, "--progress=plain", "--add-host", host + ":127.0.0.1", dir}, flags...)
 		return with(e2etest.Birdhouse(t, args...), env...)
@@ -75,7 +71,7 @@ func TestGoPrivateSSH(t *testing.T) {
 	}
 	notStored(t, name)
 
-	git := &gitServer{root: repositories, key: key, host: newHostKey(t)}
+	git := &e2etest.GitServer{Root: repositories, Key: key, Host: e2etest.NewHostKey(t)}
 	empty := build("--ssh", "default="+stranger)
 	open := build("--ssh", "default="+agent)
 	var refused, built []byte
@@ -90,7 +86,7 @@ func TestGoPrivateSSH(t *testing.T) {
 			return err
 		}
 		defer web.Close()
-		go git.serve(l)
+		go git.Serve(l)
 		go func() {
 			_ = http.Serve(web, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				fmt.Fprintf(w, `<meta name="go-import" content="%s git https://%[1]s">`, mod)
@@ -111,7 +107,7 @@ func TestGoPrivateSSH(t *testing.T) {
 	if !bytes.Contains(refused, []byte("Permission denied (publickey)")) || !bytes.Contains(refused, []byte("--ssh default")) {
 		t.Errorf("that the key was refused is not said:\n%s", refused)
 	}
-	if git.fetched.Load() == 0 {
+	if git.Fetched.Load() == 0 {
 		t.Errorf("the repository was not fetched:\n%s", built)
 	}
 	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
@@ -174,54 +170,6 @@ func bareRepository(t *testing.T, bare, path, version string) string {
 	return sum
 }
 
-// startAgent starts an ssh-agent with no keys and returns its socket.
-func startAgent(t *testing.T) string {
-	t.Helper()
-	// A Unix socket's path is short.
-	dir, err := os.MkdirTemp("", "bh-agent-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket := filepath.Join(dir, "s")
-	cmd := exec.Command("ssh-agent", "-D", "-a", socket)
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("starting ssh-agent: %v: run `make setup`", err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		_ = os.RemoveAll(dir)
-	})
-	for range 500 {
-		if c, err := net.Dial("unix", socket); err == nil {
-			c.Close()
-			return socket
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("ssh-agent does not listen")
-	return ""
-}
-
-// sshAgent starts an agent with a new key and returns its socket and the key.
-func sshAgent(t *testing.T) (socket string, key ssh.PublicKey) {
-	t.Helper()
-	socket = startAgent(t)
-	file := filepath.Join(t.TempDir(), "id")
-	harness.Run(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", file))
-	add := exec.Command("ssh-add", "-q", file)
-	add.Env = append(os.Environ(), "SSH_AUTH_SOCK="+socket)
-	harness.Run(t, add)
-	text, err := os.ReadFile(file + ".pub")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if key, _, _, _, err = ssh.ParseAuthorizedKey(text); err != nil {
-		t.Fatal(err)
-	}
-	return socket, key
-}
-
 // serverCertificate is a certificate that signs itself, for a host, and its PEM.
 func serverCertificate(t *testing.T, host string) (tls.Certificate, []byte) {
 	t.Helper()
@@ -243,99 +191,4 @@ func serverCertificate(t *testing.T, host string) (tls.Certificate, []byte) {
 
 func certificatePEM(raw []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})
-}
-
-// gitServer serves the repositories below root to the owner of key, over SSH.
-type gitServer struct {
-	root    string
-	key     ssh.PublicKey
-	host    ssh.Signer
-	fetched atomic.Int32
-}
-
-func (g *gitServer) serve(l net.Listener) {
-	config := &ssh.ServerConfig{
-		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-			if !bytes.Equal(key.Marshal(), g.key.Marshal()) {
-				return nil, errors.New("unknown key")
-			}
-			return nil, nil
-		},
-	}
-	config.AddHostKey(g.host)
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go g.connection(conn, config)
-	}
-}
-
-// newHostKey is a key for an SSH server.
-func newHostKey(t *testing.T) ssh.Signer {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.NewSignerFromKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer
-}
-
-func (g *gitServer) connection(conn net.Conn, config *ssh.ServerConfig) {
-	defer conn.Close()
-	server, channels, requests, err := ssh.NewServerConn(conn, config)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	go ssh.DiscardRequests(requests)
-	for c := range channels {
-		if c.ChannelType() != "session" || server.User() != "git" {
-			_ = c.Reject(ssh.Prohibited, "git alone")
-			continue
-		}
-		channel, requests, err := c.Accept()
-		if err != nil {
-			return
-		}
-		go g.session(channel, requests)
-	}
-}
-
-func (g *gitServer) session(channel ssh.Channel, requests <-chan *ssh.Request) {
-	defer channel.Close()
-	for r := range requests {
-		var command struct{ Text string }
-		path, ok := "", false
-		if r.Type == "exec" && ssh.Unmarshal(r.Payload, &command) == nil {
-			path, ok = strings.CutPrefix(command.Text, "git-upload-pack '")
-		}
-		if !ok {
-			_ = r.Reply(r.Type == "env", nil)
-			continue
-		}
-		_ = r.Reply(true, nil)
-		g.fetched.Add(1)
-		cmd := exec.Command("git", "upload-pack", filepath.Join(g.root, filepath.Clean("/"+strings.TrimSuffix(path, "'"))))
-		cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			return
-		}
-		go func() {
-			_, _ = io.Copy(in, channel)
-			_ = in.Close()
-		}()
-		status := struct{ Code uint32 }{}
-		if err := cmd.Run(); err != nil {
-			status.Code = 1
-		}
-		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(&status))
-		return
-	}
 }

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"net"
 	"net/http/cgi"
 	"net/http/httptest"
 	"os"
@@ -64,6 +65,44 @@ func TestNodeGit(t *testing.T) {
 	// Who is not there any more is named.
 	server.Close()
 	e2etest.Contains(t, e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "--no-cache", "-t", "never", "--progress=plain", dir)), "Failed to connect to 127.0.0.1", "[prod] npm ci")
+}
+
+// A package of a git repository that only an SSH key opens: the agent that is
+// forwarded has it, and one that has not is refused with the way to give it.
+func TestNodeGitSSH(t *testing.T) {
+	dir := nodeProject(t, "git")
+	root := t.TempDir()
+	bareLib(t, root)
+	agent, key := e2etest.SSHAgent(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	git := &e2etest.GitServer{Root: root, Key: key, Host: e2etest.NewHostKey(t)}
+	go git.Serve(l)
+	for _, name := range []string{"package.json", "package-lock.json"} {
+		e2etest.Edit(t, filepath.Join(dir, name), "git+http://127.0.0.1:9481", "git+ssh://git@"+l.Addr().String())
+	}
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), "language: node\nssh: true\n")
+
+	out := e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", "--ssh", "default="+e2etest.StartAgent(t), dir))
+	e2etest.Contains(t, out, "Permission denied (publickey)", "ssh: true and --ssh default")
+
+	name, out := e2etest.Build(t, dir, "--ssh", "default="+agent)
+	if git.Fetched.Load() == 0 {
+		t.Errorf("the repository was not fetched:\n%s", out)
+	}
+	p := e2etest.Start(t, name, "--read-only")
+	if got := p.Get(t, "/"); got != "from a repository" {
+		t.Errorf("the program answers %q", got)
+	}
+	p.Ends(t, 0, 143)
+	for name := range e2etest.Files(t, e2etest.Stored(t, name, "")) {
+		if strings.Contains(name, "/.git") || strings.Contains(name, ".ssh") {
+			t.Errorf("the image has %s", name)
+		}
+	}
 }
 
 // bareLib makes the repository lib.git below root, with the commit that the sample's
