@@ -2,14 +2,12 @@ package java
 
 import (
 	"archive/zip"
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -122,7 +120,11 @@ func (r *run) given(file string) (*artifact, error) {
 var notPrograms = []string{"-sources", "-javadoc", "-tests", "-test-sources", "-test-fixtures", "-test-javadoc"}
 
 // bundled are the ends of names that are given to jars with all libraries in them.
-var bundled = regexp.MustCompile(`-(jar-with-dependencies|shaded|all|uber|fat|bundled|standalone|runner|exec|boot)$`)
+var bundled = []string{"-jar-with-dependencies", "-shaded", "-all", "-uber", "-fat", "-bundled", "-standalone", "-runner", "-exec", "-boot"}
+
+func hasSuffix(name string, ends []string) bool {
+	return slices.ContainsFunc(ends, func(end string) bool { return strings.HasSuffix(name, end) })
+}
 
 // stem is the name of a jar or war without extension.
 func stem(file string) string {
@@ -141,7 +143,7 @@ func candidates(dir string) ([]string, error) {
 	}
 	files = slices.DeleteFunc(files, func(f string) bool {
 		name := stem(f)
-		return !isFile(f) || strings.HasPrefix(name, "original-") || slices.ContainsFunc(notPrograms, func(end string) bool { return strings.HasSuffix(name, end) })
+		return !isFile(f) || strings.HasPrefix(name, "original-") || hasSuffix(name, notPrograms)
 	})
 	// Spring Boot's plugin for Gradle makes two, of which one has no libraries.
 	if proper := slices.DeleteFunc(slices.Clone(files), func(f string) bool { return strings.HasSuffix(stem(f), "-plain") }); len(proper) > 0 {
@@ -333,7 +335,7 @@ func (r *run) bundles(a *artifact, libs []string) bool {
 	if isFile(path.Join(path.Dir(a.jar.file), "original-"+name)) {
 		return true
 	}
-	if bundled.MatchString(stem(name)) && stem(name) != r.spec.Name && a.jar.manifest.get("Main-Class") != "" {
+	if hasSuffix(stem(name), bundled) && stem(name) != r.spec.Name && a.jar.manifest.get("Main-Class") != "" {
 		return true
 	}
 	found := 0
@@ -367,12 +369,39 @@ type startScript struct {
 	options   []string
 }
 
-var (
-	scriptClassPath = regexp.MustCompile(`(?m)^CLASSPATH=(.*)$`)
-	scriptOptions   = regexp.MustCompile(`(?m)^DEFAULT_JVM_OPTS='(.*)'$`)
-	scriptMain      = regexp.MustCompile(`(?:-classpath|-cp)\s+["\\]*\$CLASSPATH["\\]*[\s\\]+([\w.$]+)`)
-	quoted          = regexp.MustCompile(`"((?:[^"\\]|\\.)*)"`)
-)
+// assigned is the value of a variable in a shell script, as it is written on the line that
+// sets it; false when no line does.
+func assigned(script, name string) (string, bool) {
+	for line := range strings.Lines(script) {
+		if value, ok := strings.CutPrefix(line, name+"="); ok {
+			return strings.TrimSpace(value), true
+		}
+	}
+	return "", false
+}
+
+// mainOfScript is the word after the class path in the command that starts Java, which
+// may go on over several lines.
+func mainOfScript(script string) string {
+	words := strings.FieldsFunc(script, func(r rune) bool { return strings.ContainsRune(" \t\r\n\\\"", r) })
+	for i := 0; i+2 < len(words); i++ {
+		if (words[i] == "-classpath" || words[i] == "-cp") && words[i+1] == "$CLASSPATH" {
+			return words[i+2]
+		}
+	}
+	return ""
+}
+
+// quotedWords are the words in double quotes, as Gradle writes options.
+func quotedWords(text string) []string {
+	var words []string
+	for i, part := range strings.Split(text, `"`) {
+		if i%2 == 1 {
+			words = append(words, part)
+		}
+	}
+	return words
+}
 
 // readScript reads the script that Gradle makes for Unix.
 func (r *run) readScript(a *artifact) (*startScript, error) {
@@ -396,28 +425,25 @@ func (r *run) readScript(a *artifact) (*startScript, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", r.label(scripts[0]), err)
 	}
-	if bytes.Contains(text, []byte("--module-path")) && !scriptClassPath.Match(text) {
+	script := string(text)
+	s := &startScript{main: mainOfScript(script)}
+	list, ok := assigned(script, "CLASSPATH")
+	if !ok && strings.Contains(script, "--module-path") {
 		return nil, fmt.Errorf("reading %s: it starts Java with a module path: have Gradle make one with a class path, by `java { modularity.inferModulePath = false }`", r.label(scripts[0]))
 	}
-	s := &startScript{}
-	if m := scriptClassPath.FindSubmatch(text); m != nil {
-		for one := range strings.SplitSeq(strings.Trim(string(m[1]), `"`), ":") {
-			rel, ok := strings.CutPrefix(one, "$APP_HOME/lib/")
-			if ok && fs.ValidPath(rel) && strings.HasSuffix(rel, ".jar") {
-				s.classPath = append(s.classPath, path.Join(a.dir, "lib", rel))
-			}
+	for one := range strings.SplitSeq(strings.Trim(list, `"`), ":") {
+		rel, ok := strings.CutPrefix(one, "$APP_HOME/lib/")
+		if ok && fs.ValidPath(rel) && strings.HasSuffix(rel, ".jar") {
+			s.classPath = append(s.classPath, path.Join(a.dir, "lib", rel))
 		}
 	}
 	if len(s.classPath) == 0 {
 		return nil, fmt.Errorf("reading %s: it has no CLASSPATH of files in lib, as scripts of Gradle's installDist do", r.label(scripts[0]))
 	}
-	if m := scriptMain.FindSubmatch(text); m != nil {
-		s.main = string(m[1])
-	}
-	if m := scriptOptions.FindSubmatch(text); m != nil {
-		for _, option := range quoted.FindAllSubmatch(bytes.ReplaceAll(m[1], []byte(`'"$APP_HOME"'`), []byte(javaspec.Dir)), -1) {
-			s.options = append(s.options, strings.ReplaceAll(string(option[1]), "$APP_HOME", javaspec.Dir))
-		}
+	options, _ := assigned(script, "DEFAULT_JVM_OPTS")
+	options = strings.ReplaceAll(strings.Trim(options, "'"), `'"$APP_HOME"'`, "$APP_HOME")
+	for _, word := range quotedWords(options) {
+		s.options = append(s.options, strings.ReplaceAll(strings.ReplaceAll(word, `\$APP_HOME`, "$APP_HOME"), "$APP_HOME", javaspec.Dir))
 	}
 	return s, nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -111,8 +110,14 @@ func (f *findings) add(o *findings) {
 	f.count += o.count
 }
 
-// versioned is the folder of classes for one version of Java and newer ones.
-var versioned = regexp.MustCompile(`^META-INF/versions/([1-9][0-9]{0,2})/(.+)$`)
+// versioned splits the path of a class for one version of Java and newer ones:
+// META-INF/versions/17/com/example/Main.class.
+func versioned(name string) (version int, rest string, ok bool) {
+	name, ok = strings.CutPrefix(name, "META-INF/versions/")
+	number, rest, found := strings.Cut(name, "/")
+	version, err := strconv.Atoi(number)
+	return version, rest, ok && found && rest != "" && err == nil
+}
 
 // code are the entries that Java of a version loads, by the name that it looks for.
 func (u unit) code(java int) []namedEntry {
@@ -126,12 +131,11 @@ func (u unit) code(java int) []namedEntry {
 			continue
 		}
 		version := 0
-		if m := versioned.FindStringSubmatch(name); m != nil {
-			v, err := strconv.Atoi(m[1])
-			if err != nil || !multi || v > java {
+		if v, rest, ok := versioned(name); ok {
+			if !multi || v > java {
 				continue
 			}
-			version, name = v, m[2]
+			version, name = v, rest
 		}
 		i, has := at[name]
 		switch {
@@ -337,17 +341,25 @@ func (r *run) tooNew(u unit, class string, major int) error {
 	return fmt.Errorf("%s is for Java %d, and the image has Java %d: write `version: \"%d\"`, or %s", what, classfile.Java(major), r.spec.Java, classfile.Java(major), way)
 }
 
-var (
-	jarVersion = regexp.MustCompile(`-\d+(\.|$)`)
-	notName    = regexp.MustCompile(`[^A-Za-z0-9]+`)
-)
-
 // derivedModule is the name that a jar's module has by the name of its file
 // (java.lang.module.ModuleFinder.of).
 func derivedModule(file string) string {
 	name := stem(file)
-	if at := jarVersion.FindStringIndex(name); at != nil {
-		name = name[:at[0]]
+	for i := 0; i+1 < len(name); i++ {
+		if name[i] != '-' {
+			continue
+		}
+		end := i + 1
+		for end < len(name) && name[end] >= '0' && name[end] <= '9' {
+			end++
+		}
+		if end > i+1 && (end == len(name) || name[end] == '.') {
+			name = name[:i]
+			break
+		}
 	}
-	return strings.Trim(notName.ReplaceAllString(name, "."), ".")
+	parts := strings.FieldsFunc(name, func(r rune) bool {
+		return !(r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z')
+	})
+	return strings.Join(parts, ".")
 }

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -59,15 +58,32 @@ func (r *run) layOut(a *artifact) (*program, error) {
 // inImage is the path that a file of the program has in the image.
 func inImage(name string) string { return path.Join(javaspec.Dir, name) }
 
-// snapshot is the form of a version that may change.
-var snapshot = regexp.MustCompile(`-SNAPSHOT|-\d{8}\.\d{6}-\d+`)
+// snapshot says whether a name has a version that may change: one that says so, or
+// that has the time at which it was made, as in 1.0-20251122.101112-3.
+func snapshot(name string) bool {
+	if strings.Contains(name, "-SNAPSHOT") {
+		return true
+	}
+	const form = "-########.######-#"
+	for i := 0; i+len(form) <= len(name); i++ {
+		fits := true
+		for j := range len(form) {
+			digit := name[i+j] >= '0' && name[i+j] <= '9'
+			fits = fits && (form[j] == '#' && digit || form[j] == name[i+j])
+		}
+		if fits {
+			return true
+		}
+	}
+	return false
+}
 
 // layerOf is the layer of a library.
 func (r *run) layerOf(name string, c content) string {
 	switch {
 	case r.own.has(c):
 		return javaspec.Modules
-	case snapshot.MatchString(name):
+	case snapshot(name):
 		return javaspec.Snapshots
 	}
 	return javaspec.Dependencies

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"regexp"
 	"strings"
 
 	"github.com/birdhouse-build/birdhouse/steps/exec"
@@ -38,15 +37,13 @@ type Options struct {
 // cacerts is the trust store that all images with Java have.
 const cacerts = "/etc/ssl/certs/java/cacerts"
 
-var home = regexp.MustCompile(`/java-([0-9]+)$`)
-
 // Link writes the runtime below the folder out, with the path that it has in the
 // image. It is recorded there as the source package of the JDK: what is linked is no
 // package any more, but is made of one, and advisories name source packages. The
 // error is an *exec.ExitError when jlink failed, and has said why.
 func Link(ctx context.Context, o Options, out string) error {
-	m := home.FindStringSubmatch(o.Home)
-	if m == nil {
+	version, ok := strings.CutPrefix(path.Base(o.Home), "java-")
+	if !ok || version == "" || strings.Trim(version, "0123456789") != "" {
 		return fmt.Errorf("the JDK %q does not end in /java-VERSION", o.Home)
 	}
 	if _, err := os.Stat(path.Join(o.Of, "jmods/java.base.jmod")); err != nil {
@@ -76,7 +73,7 @@ func Link(ctx context.Context, o Options, out string) error {
 	if err := os.Symlink(cacerts, store); err != nil {
 		return err
 	}
-	if err := record(o.Root, out, "openjdk-"+m[1]); err != nil {
+	if err := record(o.Root, out, "openjdk-"+version); err != nil {
 		return fmt.Errorf("recording the runtime: %w", err)
 	}
 	return exec.Normalize(out)
