@@ -168,6 +168,49 @@ func headers(t *testing.T, url string, asked http.Header) http.Header {
 	return res.Header
 }
 
+// What create-vite begins a site of React, Vue or Svelte with: the page loads its
+// script and its styles, paths are the browser's, and the image has the site alone.
+func TestNodeViteStarters(t *testing.T) {
+	for _, name := range []string{"vite-react", "vite-vue", "vite-svelte"} {
+		t.Run(name, func(t *testing.T) {
+			dir := nodeProject(t, name)
+			port := e2etest.FreePort(t)
+			e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), fmt.Sprintf("language: node\nexpose: [%d]\n", port))
+			image, _ := e2etest.Build(t, dir)
+			p := e2etest.Serve(t, port, e2etest.Birdhouse(t, "run", "--read-only", image))
+			page := p.Get(t, "/")
+			e2etest.Contains(t, page, "<title>"+name+"</title>")
+			if got := p.Get(t, "/birds/robin"); got != page {
+				t.Errorf("a path of the browser's is %q", got)
+			}
+			for ending, kind := range map[string]string{"js": "text/javascript", "css": "text/css; charset=utf-8"} {
+				asset := regexp.MustCompile(`/assets/index-[^"]+\.` + ending).FindString(page)
+				if asset == "" {
+					t.Fatalf("the page has no file that ends in .%s: %s", ending, page)
+				}
+				h := headers(t, p.Addr+asset, nil)
+				if got, keep := h.Get("Content-Type"), h.Get("Cache-Control"); got != kind || !strings.Contains(keep, "immutable") {
+					t.Errorf("%s is %q and may be kept %q", asset, got, keep)
+				}
+			}
+			if kind := headers(t, p.Addr+"/favicon.svg", nil).Get("Content-Type"); kind != "image/svg+xml" {
+				t.Errorf("an icon is %q", kind)
+			}
+			http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+			p.Ends(t, 0)
+			files, modules := nodeFiles(t, e2etest.Stored(t, image, ""))
+			if len(modules) > 0 {
+				t.Errorf("the image has the packages %q", modules)
+			}
+			for _, file := range files {
+				if dir, _, _ := strings.Cut(file, "/"); !slices.Contains([]string{"assets", "index.html", "favicon.svg", "icons.svg"}, dir) {
+					t.Errorf("the image has %s", file)
+				}
+			}
+		})
+	}
+}
+
 // An edited page installs nothing, and moves nothing but what was built of it.
 func TestNodeFrameworkEdit(t *testing.T) {
 	dir := nodeProject(t, "react-router")

@@ -62,6 +62,7 @@ var nodeElsewhere = map[string]string{
 	"vite":    "TestNodeSite",
 	"next":    "TestNodeFrameworks", "nuxt": "TestNodeFrameworks", "sveltekit": "TestNodeFrameworks", "react-router": "TestNodeFrameworks",
 	"next-export": "TestNodeNextExport",
+	"vite-react":  "TestNodeViteStarters", "vite-vue": "TestNodeViteStarters", "vite-svelte": "TestNodeViteStarters",
 }
 
 // Every sample is built and started, answers, and ends when it is told to.
@@ -201,6 +202,23 @@ func TestNodeExpress(t *testing.T) {
 	// A test that fails keeps the image from being made.
 	e2etest.Edit(t, filepath.Join(dir, "server.test.js"), "isOdd(1)", "isOdd(2)")
 	e2etest.Contains(t, e2etest.Said(e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", name, "--progress=plain", dir))), "birdhouse.yaml:3:", "test")
+}
+
+// A bundle of a workspace's package has the package of the workspace that it needs in
+// it, and of each dependency the version that each of them gets.
+func TestNodeBundleOfWorkspace(t *testing.T) {
+	dir := nodeProject(t, "npm-workspaces")
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), "language: node\npackage: \"@acme/api\"\nexpose: [3000]\nbuild: {bundle: true}\n")
+	name, _ := e2etest.Build(t, dir)
+	p := e2etest.Start(t, name, "--read-only")
+	if got := p.Get(t, "/"); got != "waited 1000" {
+		t.Errorf("the program answers %q", got)
+	}
+	p.Ends(t, 0, 143)
+	files, modules := nodeFiles(t, e2etest.Stored(t, name, ""))
+	if want := []string{"apps/api/server.cjs"}; !slices.Equal(files, want) || len(modules) > 0 {
+		t.Errorf("the image has %q and the packages %q, want %q alone", files, modules, want)
+	}
 }
 
 // A site needs no Node: its files are served with their types, told how long they
