@@ -16,6 +16,7 @@ const (
 	depsStage     = "deps"
 	testDepsStage = "test-deps"
 	backendStage  = "build-system"
+	metadataStage = "metadata"
 	packagesStage = "packages"
 	testStage     = "test"
 	buildStage    = "build"
@@ -28,6 +29,7 @@ const (
 	venvDir     = app.Dir + "/.venv"
 	backendDir  = "/opt/build-system"
 	packagesDir = "/opt/packages"
+	metadataDir = "/opt/metadata"
 	wheelsDir   = "/wheels"
 	uvCache     = "/root/.cache/uv"
 	searchPath  = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -87,6 +89,9 @@ func (b *builder) stages() []plan.Stage {
 	for _, l := range b.deps.large {
 		stages = append(stages, b.installLarge(l))
 	}
+	if b.resolvesSource() {
+		stages = append(stages, b.backends(), b.metadata())
+	}
 	if b.hasVenv() {
 		stages = append(stages, b.install(depsStage))
 	}
@@ -94,7 +99,10 @@ func (b *builder) stages() []plan.Stage {
 		stages = append(stages, b.build())
 	}
 	if len(b.own) > 0 {
-		stages = append(stages, b.backends(), b.packages())
+		if !b.resolvesSource() {
+			stages = append(stages, b.backends())
+		}
+		stages = append(stages, b.packages())
 	}
 	if b.spec.Test != nil {
 		if b.testInstalls() {

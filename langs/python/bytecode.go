@@ -111,5 +111,5 @@ func (b *builder) bytecodeMounts(cache string) []plan.Mount {
 // runsForeign says whether an installation runs programs of packages, as building one from its
 // source does.
 func (b *builder) runsForeign() bool {
-	return len(b.spec.Build.SDist) > 0 || b.deps.git || b.resolvesSource()
+	return len(b.spec.Build.SDist) > 0 || b.deps.git
 }

@@ -79,9 +79,9 @@ func (b *builder) install(stage string) plan.Stage {
 		env = append(env, plan.Env{Name: "UV_PROJECT_ENVIRONMENT", Value: venvDir})
 		files = b.uvManifests()
 	case b.resolvesSource():
-		before = [][]string{b.makeVenv(venvDir), b.resolveCommand()}
+		before = [][]string{b.makeVenv(venvDir)}
 		name, args = b.pipCommand(tests)
-		files = b.sources()
+		files = plan.Mount{Kind: plan.MountFiles, Target: at(b.root), Files: b.indexSettings()}
 	default:
 		before = [][]string{b.makeVenv(venvDir)}
 		name, args = b.pipCommand(tests)
@@ -90,7 +90,11 @@ func (b *builder) install(stage string) plan.Stage {
 	if tests {
 		name += " (for tests)"
 	}
-	return b.download(stage, name, env, before, args, files, b.deps.pure || tests, nil)
+	out := b.download(stage, name, env, before, args, files, b.deps.pure || tests, nil)
+	if b.resolvesSource() {
+		out.Steps[0].Mounts = append(out.Steps[0].Mounts, plan.Mount{Kind: plan.MountStage, Target: metadataDir, From: metadataStage})
+	}
+	return out
 }
 
 // download is a stage that installs packages into an environment.
@@ -244,22 +248,9 @@ func (b *builder) pipCommand(tests bool) (name string, args []string) {
 	}
 	args = b.pipArgs(flags)
 	if b.resolvesSource() {
-		args[len(args)-1] = resolvedFile
+		args[len(args)-1] = path.Join(metadataDir, requirementsFile)
 	}
 	return "uv pip install --requirements " + path.Base(b.tool.file), args
-}
-
-// resolvedFile is where the requirements of a project are written that only its own
-// build system knows.
-const resolvedFile = "/tmp/requirements.txt"
-
-// resolveCommand asks the project's build system what it depends on.
-func (b *builder) resolveCommand() []string {
-	args := []string{"uv", "pip", "compile", "--quiet", "--python", b.runtime.interpreter(), "--output-file", resolvedFile}
-	for _, e := range b.spec.Build.Extras {
-		args = append(args, "--extra", e)
-	}
-	return append(args, at(b.tool.file))
 }
 
 // The files that the planner writes for uv, in the folder of the lock file.

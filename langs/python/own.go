@@ -69,12 +69,7 @@ func (b *builder) findOwn() spec.Problems {
 				}
 			}
 		}
-		o.requires, o.native = []string{"setuptools"}, ""
-		if m.pyproject != nil {
-			o.requires = slices.Clone(m.requires())
-		}
-		slices.Sort(o.requires)
-		o.requires = slices.Compact(o.requires)
+		o.requires = buildSystem(m.pyproject)
 		o.native = b.compiles(o)
 		problems = append(problems, b.checkGitVersion(o)...)
 		b.own = append(b.own, o)
@@ -95,6 +90,16 @@ func (b *builder) findOwn() spec.Problems {
 		visit(b.app.dir, func(message, hint string) spec.Problem { return b.spec.Problem("build.install", message, hint) })
 	}
 	return problems
+}
+
+// buildSystem is what the build system of a package needs, sorted; m is nil for a setup.py alone.
+func buildSystem(m *pyproject) []string {
+	requires := []string{"setuptools"}
+	if m != nil {
+		requires = slices.Clone(m.requires())
+	}
+	slices.Sort(requires)
+	return slices.Compact(requires)
 }
 
 // installsApp says whether the program itself is a package.
@@ -194,7 +199,11 @@ func (o *own) backend() string { return strings.Join(o.requires, "\n") + "\n" }
 // of their outputs.
 func (b *builder) backendNames() (requires []string, names map[string]string) {
 	names = map[string]string{}
-	for _, o := range b.own {
+	all := slices.Clone(b.own)
+	if b.resolvesSource() {
+		all = append(all, b.asked())
+	}
+	for _, o := range all {
 		if text := o.backend(); names[text] == "" {
 			names[text] = fmt.Sprintf("%d", len(requires)+1)
 			requires = append(requires, text)

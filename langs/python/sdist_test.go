@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/birdhouse-build/birdhouse/langs/plan"
 )
 
 // Where nothing is locked, packages come from where the project says, and from nowhere else.
@@ -46,4 +48,19 @@ func TestSDistHint(t *testing.T) {
 		}
 		require.Contains(t, hint, want)
 	}
+}
+
+// What only the project's own build system knows it is asked for without network; the
+// installation, which has network, runs nothing of the project.
+func TestMetadata(t *testing.T) {
+	r := planFor(t, "language: python\nbuild: {extras: [Night_Songs]}\n", files("pyproject.toml", "[project]\nname = \"a\"\nversion = \"1\"\ndynamic = [\"dependencies\"]\n[project.optional-dependencies]\nnight-songs = []\n", "setup.py", "", "main.py", ""))
+	require.NotNil(t, r.Plan, r.Text)
+	require.Equal(t, []string{"build-system", "metadata", "deps"}, stageNames(r.Plan)[:3])
+	ask := stage(t, r.Plan, "metadata").Steps[0]
+	require.False(t, ask.Network)
+	require.Equal(t, "night-songs", ask.Args[len(ask.Args)-1])
+	for _, m := range stage(t, r.Plan, "deps").Steps[0].Mounts {
+		require.NotEqual(t, plan.MountSource, m.Kind)
+	}
+	require.Contains(t, steps(stage(t, r.Plan, "deps")), "--requirements /opt/metadata/requirements.txt")
 }

@@ -64,6 +64,11 @@ func TestPythonBadInput(t *testing.T) {
 			"nest.py":        "print('hello')\n",
 			"birdhouse.yaml": "language: python\nentrypoint: [python, -m, nest]\n",
 		}, []string{"Network is unreachable"}, []string{"build the wheel of", "without network"}},
+		{"setup.py that reads the network for its dependencies", map[string]string{
+			"setup.py":       "import urllib.request\nfrom setuptools import setup\n\nsetup(name='nest', version='1', py_modules=['nest'], install_requires=urllib.request.urlopen('http://192.0.2.1/needs', timeout=5).read().decode().split())\n",
+			"nest.py":        "print('hello')\n",
+			"birdhouse.yaml": "language: python\nentrypoint: [python, -m, nest]\n",
+		}, []string{"Network is unreachable"}, []string{"[metadata] ask setup.py for dependencies failed", "without network", "dependencies = "}},
 		{"a lock file that is older than its manifest", map[string]string{
 			"pyproject.toml": "[project]\nname = \"nest\"\nversion = \"1\"\nrequires-python = \">=3.11\"\ndependencies = [\"oak_hollow_nest\"]\n",
 			"uv.lock":        "version = 1\nrevision = 3\nrequires-python = \">=3.11\"\n\n[[package]]\nname = \"nest\"\nversion = \"1\"\nsource = { virtual = \".\" }\n",
