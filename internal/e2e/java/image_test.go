@@ -49,11 +49,12 @@ func describe(t *testing.T, dir, lines string) {
 	e2etest.Write(t, file, string(data)+lines)
 }
 
-// listenOn makes a project's server listen on a free port, which it returns.
+// listenOn makes a project's server listen on a free port, which it returns: also where smoke
+// starts it.
 func listenOn(t *testing.T, dir string) int {
 	t.Helper()
 	port := e2etest.FreePort(t)
-	describe(t, dir, fmt.Sprintf("expose: [%d]\n", port))
+	describe(t, dir, fmt.Sprintf("expose: [%d]\nenv: {PORT: \"%[1]d\"}\n", port))
 	return port
 }
 

@@ -208,6 +208,6 @@ func TestJavaArchetype(t *testing.T) {
 		t.Errorf("it ended with code %d\n%s", got, s.Out)
 	}
 	img := e2etest.Stored(t, name, "")
-	has(t, laidOut(t, img), []string{"libs/*.jar", "jvm.args", "classes/com/example/nest/*.class"})
+	has(t, laidOut(t, img), []string{"libs/*.jar", "jvm.args resources/**", "classes/com/example/nest/*.class"})
 	modules(t, img, "17")
 }

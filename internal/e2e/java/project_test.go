@@ -48,7 +48,7 @@ func TestJavaHello(t *testing.T) {
 		t.Errorf("JAVA_TOOL_OPTIONS is not the user's: %s", p.Out)
 	}
 	img := e2etest.Stored(t, name, "")
-	has(t, laidOut(t, img), []string{"jvm.args resources/greeting.txt", "classes/com/example/hello/Hello.class"})
+	has(t, laidOut(t, img), []string{"jvm.args resources/**", "classes/com/example/hello/Hello.class"})
 	if got := modules(t, img, "21"); !slices.Equal(got, []string{"java.base", "jdk.httpserver"}) {
 		t.Errorf("the runtime has the modules %q", got)
 	}
@@ -201,7 +201,7 @@ func TestJavaRuntimes(t *testing.T) {
 	if got := modules(t, img, "21"); !slices.Contains(got, "java.desktop") || !slices.Contains(got, "java.rmi") {
 		t.Errorf("the full runtime has the modules %q", got)
 	}
-	has(t, laidOut(t, img), []string{"jvm.args resources/greeting.txt", "classes/com/example/hello/Hello.class"})
+	has(t, laidOut(t, img), []string{"jvm.args resources/**", "classes/com/example/hello/Hello.class"})
 
 	e2etest.Edit(t, filepath.Join(dir, "birdhouse.yaml"), "jlink: false", "jlink: [jdk.httpserver, java.xml]")
 	e2etest.Build(t, dir)
@@ -289,7 +289,7 @@ func TestJavaPrivateRepository(t *testing.T) {
 		t.Errorf("the program prints %q", got)
 	}
 	img := e2etest.Stored(t, name, "")
-	has(t, laidOut(t, img), []string{"libs/hollow-1.0.jar", "libs/wren-2-SNAPSHOT.jar", "jvm.args", "classes/Nest.class"})
+	has(t, laidOut(t, img), []string{"libs/hollow-1.0.jar", "libs/wren-2-SNAPSHOT.jar", "jvm.args resources/**", "classes/Nest.class"})
 	if strings.Contains(out, password) {
 		t.Errorf("the build printed the password:\n%s", out)
 	}
