@@ -20,7 +20,7 @@ fi
 
 # program=package: the package is installed when the program is not in PATH.
 run=(runc=runc curl=curl git=git)
-unit=(gcc=gcc git=git)
+unit=(gcc=gcc git=git javac=default-jdk-headless)
 test=("${run[@]}" "${unit[@]}" dockerd=docker.io ssh-agent=openssh-client)
 case ${1:-} in
 run) wanted=("${run[@]}") ;;

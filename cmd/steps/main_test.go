@@ -217,6 +217,14 @@ func TestTruststore(t *testing.T) {
 	}
 }
 
+func TestJVM(t *testing.T) {
+	t.Setenv("http_proxy", "http://proxy.example.com:3128")
+	code, stdout, stderr := steps(t, "jvm", "--", "/bin/sh", "-c", `echo "$MAVEN_OPTS"; exit 42`)
+	if code != 42 || !strings.Contains(stdout, "-Dhttp.proxyHost=proxy.example.com -Dhttp.proxyPort=3128") || stderr != "" {
+		t.Errorf("got %d, %q, %q", code, stdout, stderr)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for _, c := range []struct {
 		code int
@@ -244,6 +252,13 @@ func TestErrors(t *testing.T) {
 		{1, []string{"layer", writeJSON(t, `{"colour": 1}`), "/nonexistent/out"}, `unknown field "colour"`},
 		{1, []string{"layer", writeJSON(t, `{} {}`), "/nonexistent/out"}, "something follows"},
 		{1, []string{"smoke", writeJSON(t, `{"args": []}`)}, "no program to start"},
+		{2, []string{"java", "/spec"}, "wrong arguments"},
+		{1, []string{"java", writeJSON(t, `{"java": 21, "home": "/nonexistent/java", "project": "/p", "built": "/p/target", "layers": ["classes"]}`), t.TempDir()}, "reading the modules of the JDK, /nonexistent/java/lib/modules"},
+		{1, []string{"java", writeJSON(t, `{"java": 21, "built": "target", "layers": ["classes"]}`), t.TempDir()}, `"target", which is not absolute`},
+		{2, []string{"jlink", "--home", "/jdk", "/out"}, "wrong arguments"},
+		{1, []string{"jlink", "--home", "/jdk", "--of", "/jdk", "--args", "/args", "/out"}, `"/jdk" does not end in /java-VERSION`},
+		{2, []string{"jvm", "--"}, "wrong arguments"},
+		{2, []string{"aot"}, "wrong arguments"},
 	} {
 		code, stdout, stderr := steps(t, c.args...)
 		if code != c.code || !strings.Contains(stderr, c.want) || stdout != "" {

@@ -419,6 +419,28 @@ func TestTooNew(t *testing.T) {
 	require.NoError(t, p.run())
 }
 
+func TestSupported(t *testing.T) {
+	for java, want := range map[int]int{8: 17, 17: 17, 18: 21, 21: 21, 22: 25, 25: 25, 26: 29} {
+		require.Equal(t, want, supported(java), java)
+	}
+}
+
+// Java 25 starts what older versions do not; of two kinds the old one counts.
+func TestInstanceMain(t *testing.T) {
+	classes := compile(t, map[string]string{"New.java": "class New { void main() {} }", "Old.java": "class Old { public static void main(String[] a) {} }"})
+	p := newProject(t)
+	p.file("target/m.jar", zipped(t, entry{"New.class", classes["New.class"]}))
+	p.spec.Java = 25
+	p.layers()
+	require.Equal(t, "New", p.args()[len(p.args())-1])
+	p.spec.Java = 21
+	require.ErrorContains(t, p.run(), "there is nothing to start")
+	p.file("target/m.jar", zipped(t, entries(classes)...))
+	p.spec.Java = 25
+	p.layers()
+	require.Equal(t, "Old", p.args()[len(p.args())-1])
+}
+
 func TestQuote(t *testing.T) {
 	require.Equal(t, "-Dx=y", quote("-Dx=y"))
 	require.Equal(t, `"/app/libs/my lib.jar"`, quote("/app/libs/my lib.jar"))

@@ -180,9 +180,6 @@ func (r *run) lookAt(u unit) (*findings, error) {
 		if path.Ext(e.name) != ".class" || strings.HasPrefix(e.name, "META-INF/") {
 			continue
 		}
-		if !u.first && strings.Contains(e.name, "-") && path.Base(e.name) != "module-info.class" {
-			continue // no name of a class: a template, a resource
-		}
 		c, err := l.parse(e)
 		if err == nil {
 			err = r.class(l, c)
@@ -317,7 +314,7 @@ func (r *run) ownClass(l *looker, c *classfile.Class) error {
 	}
 	if c.Preview {
 		if c.Major != classfile.Major(r.spec.Java) {
-			return fmt.Errorf("the class %s in %s has features of Java %d in preview, which no other version runs, and the image has Java %d: write `version: \"%d\"`, or compile it without --enable-preview", name, u.jar.name, classfile.Java(c.Major), r.spec.Java, classfile.Java(c.Major))
+			return fmt.Errorf("the class %s in %s has features of Java %d in preview, which no other version runs, and the image has Java %d: compile it without --enable-preview, or write the `version` that it is for", name, u.jar.name, classfile.Java(c.Major), r.spec.Java)
 		}
 		l.preview = true
 	}
@@ -338,8 +335,12 @@ func (r *run) tooNew(u unit, class string, major int) error {
 	default:
 		way = fmt.Sprintf("have the build make classes for Java %d: options.release = %d", r.spec.Java, r.spec.Java)
 	}
-	return fmt.Errorf("%s is for Java %d, and the image has Java %d: write `version: \"%d\"`, or %s", what, classfile.Java(major), r.spec.Java, classfile.Java(major), way)
+	return fmt.Errorf("%s is for Java %d, and the image has Java %d: write `version: \"%d\"`, or %s", what, classfile.Java(major), r.spec.Java, supported(classfile.Java(major)), way)
 }
+
+// supported is the oldest version with long support that runs what is for a version:
+// every fourth one since 17.
+func supported(java int) int { return max(17, java+(21-java%4)%4) }
 
 // derivedModule is the name that a jar's module has by the name of its file
 // (java.lang.module.ModuleFinder.of).
