@@ -157,7 +157,7 @@ func (b *builder) javaSpec() javaspec.Spec {
 			s.Name = name
 		}
 		if b.shape.classPath {
-			s.ClassPath = at(path.Join(r.app.dir, classPathFile))
+			s.ClassPath = path.Join(classPathDir, classPathName)
 		}
 		s.Configured = r.app.mains()
 	case b.gradle != nil:

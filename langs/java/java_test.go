@@ -281,7 +281,7 @@ func TestPort(t *testing.T) {
 
 // TestMavenCommands asserts what Maven is told.
 func TestMavenCommands(t *testing.T) {
-	project := plantest.Files(append(twoModules("", propertiesText("exec.mainClass", "a.B")), ".mvn/extensions.xml", "<extensions/>", "app/src/main/java/A.java", "")...)
+	project := plantest.Files(append(twoModules("<dependencies>"+dependencyText("org.x:y:1")+"</dependencies>", propertiesText("exec.mainClass", "a.B")+"<dependencies>"+dependencyText("com.acme:core:1.0")+"</dependencies>"), ".mvn/extensions.xml", "<extensions/>", "app/src/main/java/A.java", "")...)
 	r := planFor(t, java+`package: :app
 test: true
 build:
@@ -296,10 +296,12 @@ secrets: [settings.xml, {id: TOKEN, env: TOKEN}]
 	require.Contains(t, deps, "-Dmaven.repo.local=/deps "+common+" -fn ")
 	require.Contains(t, args(t, r.Plan, testStage), "-Dmaven.repo.local=/root/.m2/repository "+common+" test")
 	build := args(t, r.Plan, buildStage)
-	for _, want := range []string{`"-Dmaven.test.skip=true"`, `"-Dproject.build.outputTimestamp=1980-01-01T00:00:02Z"`, `"package"`, `:build-classpath"`, "steps java /spec/java.json /out"} {
+	for _, want := range []string{`"-Dmaven.test.skip=true"`, `"-Dproject.build.outputTimestamp=1980-01-01T00:00:02Z"`, `"package"`, `:build-classpath -DincludeScope=runtime `, "steps java /spec/java.json /out"} {
 		require.Contains(t, build, want)
 	}
 	require.NotContains(t, build, `"test"`)
+	require.Contains(t, deps, " ./app/target/birdhouse.classpath ", "the class path is found out from the poms alone")
+	require.Equal(t, "/classpath/runtime", specOf(t, r.Plan)["classPath"])
 
 	// The dependencies are those of the poms: no source is a part of them.
 	for _, m := range plantest.Stage(t, r.Plan, depsStage).Steps[0].Mounts {

@@ -17,10 +17,11 @@ const (
 	depsDir = "/deps"
 	// globalSettings are those that a plan writes for Maven.
 	globalSettings = "settings.xml"
-	// classPathFile is where the runtime class path of a module is written, in its folder.
-	classPathFile = "target/birdhouse.classpath"
-	// classPathGoal writes it. The version is fixed so that a build does not change by itself.
-	classPathGoal = dependencyPlugin + ":build-classpath"
+	// classPathDir has the file with the runtime class path of the module.
+	classPathDir  = "/classpath"
+	classPathName = "runtime"
+	// writtenClassPath is where Maven writes that of each module, in its folder.
+	writtenClassPath = "target/birdhouse.classpath"
 
 	dependencyPlugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 )
@@ -74,14 +75,12 @@ func (b *builder) command(local string, goals ...string) []string {
 	return append(args, goals...)
 }
 
-// goals are those that make the program, with its runtime class path where that is asked for.
-func (b *builder) goals() []string {
-	goals := []string{"-Dproject.build.outputTimestamp=1980-01-01T00:00:02Z", "package"}
-	if b.shape.classPath {
-		goals = append(goals, classPathGoal, "-DincludeScope=runtime", "-Dmdep.outputFile="+classPathFile)
-	}
-	return goals
-}
+// goals are those that make the program.
+var goals = []string{"-Dproject.build.outputTimestamp=1980-01-01T00:00:02Z", "package"}
+
+// classPathGoals write the runtime class path. The version of the plugin is fixed, so that a
+// build does not change by itself.
+var classPathGoals = []string{dependencyPlugin + ":build-classpath", "-DincludeScope=runtime", "-Dmdep.outputFile=" + writtenClassPath}
 
 // mavenMounts are the cache and what Maven is configured with. Found is the folder whose
 // packages are asked for first.
@@ -110,38 +109,65 @@ func (b *builder) mavenCache() string {
 const unresolved = `^\[ERROR\].*(The build could not read|Could not transfer artifact)`
 
 // tryDeps runs a command whose end does not matter, as there are no sources for what it
-// builds, unless Maven could not read the poms or reach a repository.
-const tryDeps = `"$@" >/tmp/maven.log 2>&1; cat /tmp/maven.log; if grep -Eq "$0" /tmp/maven.log; then exit 1; fi`
+// builds, unless Maven could not read the poms or reach a repository ($0). The class path that
+// it wrote to the file $1 is kept.
+const tryDeps = `file=$1
+shift
+"$@" >/tmp/maven.log 2>&1
+cat /tmp/maven.log
+if grep -Eq "$0" /tmp/maven.log; then exit 1; fi
+if [ -f "$file" ]; then cp "$file" ` + classPathDir + "/" + classPathName + `; fi`
+
+// withClassPath runs a command, which writes the class path to the file $0 where no earlier
+// stage has found it out.
+var withClassPath = `if [ -f ` + classPathDir + "/" + classPathName + ` ]; then exec "$@"; fi
+"$@" ` + strings.Join(classPathGoals, " ") + ` && cp "$0" ` + classPathDir + "/" + classPathName
 
 // mavenDeps downloads what the poms ask for: the program is built without its sources,
 // as far as that goes. What is only asked for when there are some is downloaded by the build.
 func (b *builder) mavenDeps() plan.Stage {
-	command := b.command(depsDir, append([]string{
-		"-fn", "-Dmaven.main.skip=true", "-Dmaven.test.skip=true", "-Dspring-boot.repackage.skip=true",
-	}, b.goals()...)...)
+	command := []string{"-fn", "-Dmaven.main.skip=true", "-Dmaven.test.skip=true", "-Dspring-boot.repackage.skip=true"}
+	command = append(command, goals...)
+	file := ""
+	var found []plan.Mount
+	if b.shape.classPath {
+		found = append(found, plan.Mount{Kind: plan.MountOutput, Target: classPathDir, Output: classPathOutput})
+		command = append(command, classPathGoals...)
+		if !b.shape.snapshots { // another of theirs may be there when the program is built
+			file = b.classPathFile()
+		}
+	}
 	args := []string{plan.StepsProgram, "exec", "--save", depsDir + "=" + repository}
 	for _, pattern := range []string{"**/_remote.repositories", "**/*.lastUpdated", "**/resolver-status.properties"} {
 		args = append(args, "--remove", depsDir+"="+pattern)
 	}
-	args = append(args, "--normalize", depsDir, "--", "/bin/sh", "-c", tryDeps, unresolved)
+	args = append(args, "--normalize", depsDir, "--", "/bin/sh", "-c", tryDeps, unresolved, file)
 	return plan.Stage{
 		Name: depsStage, Base: b.base(),
 		Steps: []plan.Step{{
-			Name: "mvn package (without sources)", Args: append(args, command...), Env: b.mavenEnv(), Dir: at(b.reactor().top.dir), Network: true,
+			Name: "mvn package (without sources)", Args: append(args, b.command(depsDir, command...)...), Env: b.mavenEnv(), Dir: at(b.reactor().top.dir), Network: true,
 			Mounts: append([]plan.Mount{
 				{Kind: plan.MountOutput, Target: depsDir},
 				{Kind: plan.MountFiles, Target: sourceDir, Include: b.reactor().manifests(), Writable: true},
-			}, b.mavenMounts(repository)...),
-			Hint: b.mavenHint(),
+			}, append(found, b.mavenMounts(repository)...)...),
+			Hint: mavenHint,
 		}},
 	}
 }
 
-// mavenHint is what to try when Maven fails.
-func (b *builder) mavenHint() string {
-	return "packages and parents of private repositories need credentials: secrets: [settings.xml], and --secret id=settings.xml,src=$HOME/.m2/settings.xml\n" +
-		"a parent in a folder further up must be in the build context: build with that folder as context, and write dir:"
+// classPathOutput is the output of the stage deps that has the class path.
+const classPathOutput = "classpath"
+
+// classPathFile is the file in which Maven leaves the class path of the program's module,
+// from the folder in which it runs.
+func (b *builder) classPathFile() string {
+	return "./" + path.Join(app.Relative(b.reactor().top.dir, b.reactor().app.dir), writtenClassPath)
 }
+
+// mavenHint is what to try when Maven fails.
+const mavenHint = `what Maven says is above. Where it could not get a package or a parent:
+private repositories need credentials: secrets: [settings.xml], and --secret id=settings.xml,src=$HOME/.m2/settings.xml
+a parent in a folder further up must be in the build context: build with that folder as context, and write dir:`
 
 // sources is the project, in which commands may write.
 func (b *builder) sources() plan.Mount {
@@ -181,9 +207,13 @@ func (b *builder) mavenBuild() plan.Stage {
 	if b.reactor().testJars() {
 		skip = "-DskipTests" // others need them compiled
 	}
-	command := b.command(repository, append([]string{skip}, b.goals()...)...)
+	command := b.command(repository, append([]string{skip}, goals...)...)
 	step := plan.Step{
-		Name: "mvn package", Env: b.mavenEnv(), Dir: at(b.reactor().top.dir), Network: true, Mounts: b.withDeps(), Hint: b.mavenHint(),
+		Name: "mvn package", Env: b.mavenEnv(), Dir: at(b.reactor().top.dir), Network: true, Mounts: b.withDeps(), Hint: mavenHint,
+	}
+	if b.shape.classPath {
+		command = append([]string{"/bin/sh", "-c", withClassPath, b.classPathFile()}, command...)
+		step.Mounts = append(step.Mounts, plan.Mount{Kind: plan.MountStage, Target: classPathDir, From: depsStage, Output: classPathOutput, Writable: true})
 	}
 	return b.layOut(step, [][]string{command})
 }
@@ -325,9 +355,26 @@ func (r *reactor) shape() shape {
 	case p.goals(assemblyPlugin, "single"):
 		s.what, s.libraries, s.snapshots, s.modules, s.resources = "a jar of maven-assembly-plugin", false, false, false, false
 	default:
-		s.what, s.classPath = "a jar and its class path", true
+		s.what, s.classPath = "a jar and its class path", !r.complete() || s.libraries || s.modules
 	}
 	return s
+}
+
+// complete says whether all that the program needs is in poms of the project: there is no parent
+// elsewhere, and no profile that only the machine decides about.
+func (r *reactor) complete() bool {
+	chain := r.app.chain()
+	if chain[len(chain)-1].root.get("parent") != nil {
+		return false
+	}
+	for _, p := range chain {
+		for _, profile := range p.root.get("profiles").all("profile") {
+			if profile.get("dependencies") != nil {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // repackages says whether Spring Boot's plugin makes a jar that runs by itself: in an
