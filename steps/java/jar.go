@@ -204,9 +204,11 @@ func writeJar(w io.Writer, entries []*zip.File, called rename) error {
 			e.File = &zip.File{FileHeader: zip.FileHeader{Name: e.name, Flags: e.Flags}}
 		}
 		h := &zip.FileHeader{
-			Name: e.name, Method: e.Method, Flags: e.Flags &^ 0x8, CreatorVersion: 20, ReaderVersion: 20, ModifiedDate: dosEpoch,
+			Name: e.name, Method: e.Method, Flags: e.Flags &^ 0x8, CreatorVersion: 20, ReaderVersion: 20,
 			CRC32: e.CRC32, CompressedSize64: e.CompressedSize64, UncompressedSize64: e.UncompressedSize64,
 		}
+		//lint:ignore SA1019 of a header that is written raw, Modified counts for nothing
+		h.ModifiedDate = dosEpoch
 		to, err := out.CreateRaw(h)
 		if err != nil {
 			return err

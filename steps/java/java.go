@@ -87,7 +87,7 @@ func check(s javaspec.Spec) error {
 	case s.Built == "" && s.File == "":
 		return errors.New("the specification names nothing that was built")
 	case s.AOT && s.Java < 25:
-		return fmt.Errorf("Java %d cannot learn from a start: build.aot needs Java 25", s.Java)
+		return fmt.Errorf("build.aot needs Java 25: Java %d cannot learn from a start", s.Java)
 	}
 	for _, p := range []string{s.Home, s.Project, s.Built, s.File, s.ClassPath} {
 		if p != "" && !path.IsAbs(p) {

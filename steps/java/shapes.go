@@ -41,6 +41,8 @@ type program struct {
 
 func (r *run) layOut(a *artifact) (*program, error) {
 	switch a.shape {
+	case plain:
+		return r.layOutPlain(a)
 	case whole:
 		return r.layOutWhole(a)
 	case boot:
@@ -49,10 +51,8 @@ func (r *run) layOut(a *artifact) (*program, error) {
 		return r.layOutBootWar(a)
 	case quarkus:
 		return r.layOutQuarkus(a)
-	case dist:
-		return r.layOutDist(a)
 	}
-	return r.layOutPlain(a, a.jar, a.classPath)
+	return r.layOutDist(a)
 }
 
 // inImage is the path that a file of the program has in the image.
@@ -143,12 +143,12 @@ func (r *run) placeLibrary(layer, name string, put func(to string) error) error 
 }
 
 // layOutPlain takes a jar with the program's own classes apart.
-func (r *run) layOutPlain(a *artifact, j *jar, libs []string) (*program, error) {
-	p := &program{artifact: a, main: j.manifest.get("Main-Class"), source: "the manifest of " + j.name}
-	if err := r.explode(p, j, "", func(e *zip.File) bool { return true }); err != nil {
+func (r *run) layOutPlain(a *artifact) (*program, error) {
+	p := &program{artifact: a, main: a.jar.manifest.get("Main-Class"), source: "the manifest of " + a.name}
+	if err := r.explode(p, a.jar, "", func(e *zip.File) bool { return true }); err != nil {
 		return nil, err
 	}
-	for _, lib := range libs {
+	for _, lib := range a.classPath {
 		if err := r.addToClassPath(p, lib); err != nil {
 			return nil, err
 		}
