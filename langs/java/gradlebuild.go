@@ -45,7 +45,8 @@ func (b *builder) gradleMounts() []plan.Mount {
 // keepDownloads runs a command whose end does not matter, unless what it printed says that
 // the build files are wrong or something could not be had ($0), and keeps what Gradle has
 // downloaded.
-const keepDownloads = `"$@" >/tmp/gradle.log 2>&1; cat /tmp/gradle.log; if grep -Eq "$0" /tmp/gradle.log; then exit 1; fi
+const keepDownloads = `"$@" 2>&1 | tee /tmp/gradle.log
+if grep -Eq "$0" /tmp/gradle.log; then exit 1; fi
 mkdir -p /deps/caches
 for d in wrapper caches/modules-2; do
   if [ -d "/root/.gradle/$d" ]; then cp -a "/root/.gradle/$d" "/deps/$d"; fi

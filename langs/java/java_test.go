@@ -144,6 +144,8 @@ func TestLayers(t *testing.T) {
 		"boot":     {java, []string{"pom.xml", "<project><parent><groupId>org.springframework.boot</groupId><artifactId>spring-boot-starter-parent</artifactId><version>4.0.0</version></parent><artifactId>a</artifactId><version>1</version>" + lib + pluginText("spring-boot-maven-plugin") + "</project>"}, "runtime dependencies resources application"},
 		"quarkus":  {java, []string{"pom.xml", pomText("a", lib, pluginText("quarkus-maven-plugin"))}, "runtime dependencies application"},
 		"file":     {java + "package: app.jar\n", []string{"app.jar", "PK"}, "runtime application"},
+		"built":    {java + "package: target/app.war\n", []string{"target/app.war", "PK"}, "runtime application"},
+		"uber jar": {java, []string{"pom.xml", pomText("a", propertiesText("quarkus.package.jar.type", "uber-jar"), lib, pluginText("quarkus-maven-plugin"))}, "runtime application"},
 		"bootJar":  {java, gradleFiles("plugins {\n id(\"org.springframework.boot\") version \"4.0.0\"\n}\n"), "runtime dependencies resources application"},
 		"install":  {java, gradleFiles("plugins {\n application\n}\ndependencies { implementation(\"a:b:1\") }\n"), "runtime dependencies resources application"},
 		"no needs": {java, gradleFiles("plugins {\n application\n}\n"), "runtime resources application"},
@@ -322,6 +324,11 @@ secrets: [settings.xml, {id: TOKEN, env: TOKEN}]
 		require.True(t, cache && settings && token, "%s: %v %v %v", stage, cache, settings, token)
 	}
 	require.Empty(t, r.Plan.Image.Env, "nothing of the build is in the image")
+
+	// What asks git for the revision does not run.
+	r = planFor(t, java, plantest.Files("pom.xml", pomText("a", pluginText("git-commit-id-maven-plugin"))))
+	require.Contains(t, r.Text, "pom.xml:6:37: warning: git-commit-id-maven-plugin does not run")
+	require.Contains(t, args(t, r.Plan, buildStage), "-Dmaven.gitcommitid.skip=true")
 
 	// Where modules use the tests of others, those are compiled.
 	jars := twoModules(pluginText("maven-jar-plugin", "<executions><execution><goals><goal>test-jar</goal></goals></execution></executions>"), "")

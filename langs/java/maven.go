@@ -1,6 +1,7 @@
 package java
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"sort"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
+	"github.com/birdhouse-build/birdhouse/langs/spec"
 )
 
 const (
@@ -72,7 +74,37 @@ func (b *builder) command(local string, goals ...string) []string {
 	for _, name := range b.spec.Build.Properties.Keys() {
 		args = append(args, "-D"+name+"="+b.spec.Build.Properties[name])
 	}
+	for _, g := range gitPlugins {
+		if slices.ContainsFunc(b.reactor().poms, func(p *pom) bool { return p.uses(g.plugin) }) {
+			args = append(args, "-D"+g.skip+"=true")
+		}
+	}
 	return append(args, goals...)
+}
+
+// gitPlugins ask git for the revision, and have a property with which they do not.
+var gitPlugins = []struct{ plugin, skip string }{
+	{"buildnumber-maven-plugin", "maven.buildNumber.skip"},
+	{"git-commit-id-maven-plugin", "maven.gitcommitid.skip"},
+	{"git-commit-id-plugin", "maven.gitcommitid.skip"},
+}
+
+// checkGit warns of plugins that ask git: its folder is no part of a build, as every commit
+// would be another program.
+func (r *reactor) checkGit() spec.Problems {
+	for _, p := range r.poms {
+		for _, g := range gitPlugins {
+			found, declared := p.plugins(g.plugin)
+			if !declared {
+				continue
+			}
+			pr := found[0].in.problem(found[0].get("artifactId"), fmt.Sprintf("%s does not run: git's folder is no part of a build", g.plugin),
+				"the revision can be a label of the image: labels: {org.opencontainers.image.revision: \"{{.Revision}}\"}")
+			pr.Severity = spec.Warning
+			return spec.Problems{pr}
+		}
+	}
+	return nil
 }
 
 // goals are those that make the program.
@@ -113,8 +145,7 @@ const unresolved = `^\[ERROR\].*(The build could not read|Could not transfer art
 // it wrote to the file $1 is kept.
 const tryDeps = `file=$1
 shift
-"$@" >/tmp/maven.log 2>&1
-cat /tmp/maven.log
+"$@" 2>&1 | tee /tmp/maven.log
 if grep -Eq "$0" /tmp/maven.log; then exit 1; fi
 if [ -f "$file" ]; then cp "$file" ` + classPathDir + "/" + classPathName + `; fi`
 
@@ -343,7 +374,7 @@ func (r *reactor) shape() shape {
 	boot := p.uses(bootPlugin)
 	switch {
 	case p.uses(quarkusPlugin) || p.packaging() == "quarkus":
-		s.what, s.libraries, s.modules, s.resources = "a Quarkus application", true, false, false
+		s.what, s.libraries, s.modules, s.resources = "a Quarkus application", !p.uberJar(), false, false
 	case p.packaging() == "war" && boot:
 		s.what, s.libraries, s.snapshots, s.modules = "a Spring Boot war", true, false, false
 	case p.packaging() == "war":
@@ -375,6 +406,16 @@ func (r *reactor) complete() bool {
 		}
 	}
 	return true
+}
+
+// uberJar says whether Quarkus makes one jar of all.
+func (p *pom) uberJar() bool {
+	for _, name := range []string{"quarkus.package.jar.type", "quarkus.package.type"} {
+		if l, ok := p.property(name); ok && p.value(l.element) == "uber-jar" {
+			return true
+		}
+	}
+	return false
 }
 
 // repackages says whether Spring Boot's plugin makes a jar that runs by itself: in an

@@ -347,5 +347,5 @@ func (r *reactor) check() spec.Problems {
 	if r.app.packaging() == "ear" || r.app.packaging() == "rar" || r.app.packaging() == "ejb" {
 		return spec.Problems{r.app.problem(r.app.root.get("packaging"), fmt.Sprintf("a program of the packaging %s needs an application server, which the images do not have", r.app.packaging()), "make a jar that runs by itself, with Spring Boot or Quarkus")}
 	}
-	return nil
+	return r.checkGit()
 }
