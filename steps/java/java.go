@@ -139,9 +139,13 @@ func (r *run) noteLater(format string, args ...any) {
 
 func (r *run) note(format string, args ...any) { fmt.Fprintf(r.stdout, format+"\n", args...) }
 
-// writeArgs writes the file of arguments.
+// flags are what the virtual machine is told of its own accord: what JAVA_TOOL_OPTIONS
+// says counts more than a file of flags, as it would not than arguments.
+const flags = "MaxRAMPercentage=75\n+ExitOnOutOfMemoryError\n"
+
+// writeArgs writes the file of arguments, and that of flags.
 func (r *run) writeArgs() error {
-	lines := []string{"-XX:MaxRAMPercentage=75", "-XX:+ExitOnOutOfMemoryError"}
+	lines := []string{"-XX:Flags=" + javaspec.FlagsFile}
 	if r.spec.AOT {
 		lines = append(lines, "-XX:AOTCache="+javaspec.AOT, "-XX:AOTMode=auto")
 	}
@@ -150,8 +154,16 @@ func (r *run) writeArgs() error {
 	for _, line := range lines {
 		text.WriteString(quote(line) + "\n")
 	}
-	return r.out.write(javaspec.Resources, path.Base(javaspec.ArgsFile), func(w io.Writer) error {
-		_, err := io.WriteString(w, text.String())
+	if err := r.writeText(javaspec.FlagsFile, flags); err != nil {
+		return err
+	}
+	return r.writeText(javaspec.ArgsFile, text.String())
+}
+
+// writeText writes a file that says how the program is started.
+func (r *run) writeText(file, text string) error {
+	return r.out.write(javaspec.Resources, path.Base(file), func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
 		return err
 	})
 }

@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	own    = []string{"-XX:MaxRAMPercentage=75", "-XX:+ExitOnOutOfMemoryError"}
+	own    = []string{"-XX:Flags=/app/jvm.flags"}
 	birdOf = text("birds.txt", "robin ")
 )
 
@@ -44,7 +44,7 @@ func TestPlain(t *testing.T) {
 		"dependencies": {"libs/lib-1.0-2.jar", "libs/lib-1.0.jar"},
 		"snapshots":    {"libs/snap-2.0-20251122.101112-3.jar"},
 		"modules":      {"libs/core-1.0.jar"},
-		"resources":    {"jvm.args", "resources/META-INF/MANIFEST.MF", "resources/birds.txt"},
+		"resources":    {"jvm.args", "jvm.flags", "resources/META-INF/MANIFEST.MF", "resources/birds.txt"},
 		"classes":      {"classes/com/example/Birds.class"},
 	}, p.layers())
 	require.Equal(t, append(slices.Clone(own), "-cp",
@@ -65,7 +65,7 @@ func TestPlain(t *testing.T) {
 	p.spec.Layers = []string{javaspec.Classes, javaspec.Snapshots}
 	layers := p.layers()
 	require.Equal(t, []string{"libs/lib-1.0-2.jar", "libs/lib-1.0.jar", "libs/snap-2.0-20251122.101112-3.jar"}, layers["snapshots"])
-	require.Equal(t, []string{"classes/com/example/Birds.class", "jvm.args", "libs/core-1.0.jar", "resources/META-INF/MANIFEST.MF", "resources/birds.txt"}, layers["classes"])
+	require.Equal(t, []string{"classes/com/example/Birds.class", "jvm.args", "jvm.flags", "libs/core-1.0.jar", "resources/META-INF/MANIFEST.MF", "resources/birds.txt"}, layers["classes"])
 	require.Len(t, layers, 2)
 }
 
@@ -123,7 +123,7 @@ func TestWhole(t *testing.T) {
 			p.spec.Name = "birds"
 			p.classPath(p.file("repo/lib.jar", lib))
 			layers := p.layers()
-			require.Equal(t, map[string][]string{"classes": {"app.jar"}, "resources": {"jvm.args"}}, layers)
+			require.Equal(t, map[string][]string{"classes": {"app.jar"}, "resources": {"jvm.args", "jvm.flags"}}, layers)
 			require.Equal(t, append(slices.Clone(own), "-jar", "/app/app.jar"), p.args())
 			require.Contains(t, p.said, "warning: target/birds")
 			require.Equal(t, "robin ", p.start())
@@ -178,7 +178,7 @@ func TestReadyMade(t *testing.T) {
 	p.spec.Built = ""
 	data := birdsJar(t, manifestOf("Main-Class: com.example.Birds"))
 	p.spec.File = p.file("dist/birds.jar", data)
-	require.Equal(t, map[string][]string{"classes": {"app.jar"}, "resources": {"jvm.args"}}, p.layers())
+	require.Equal(t, map[string][]string{"classes": {"app.jar"}, "resources": {"jvm.args", "jvm.flags"}}, p.layers())
 	same, err := os.ReadFile(p.out + "/classes/app.jar")
 	require.NoError(t, err)
 	require.Equal(t, data, same)
@@ -188,7 +188,7 @@ func TestReadyMade(t *testing.T) {
 	p.file("dist/lib/one.jar", library(t, "one.One"))
 	p.spec.File = p.file("dist/birds.jar", birdsJar(t, manifestOf("Main-Class: com.example.Birds", "Class-Path: . lib/one.jar")))
 	require.Equal(t, []string{"libs/one.jar"}, p.layers()["dependencies"])
-	require.Equal(t, "/app/resources:/app/classes:/app/libs/one.jar", p.args()[3])
+	require.Equal(t, "/app/resources:/app/classes:/app/libs/one.jar", p.args()[2])
 
 	p.spec.File = p.file("dist/birds.jar", birdsJar(t, manifestOf("Main-Class: com.example.Birds", "Class-Path: ../../../etc/one.jar")))
 	p.layers()
@@ -230,7 +230,7 @@ func TestBoot(t *testing.T) {
 		"dependencies": {"libs/a-1.0.jar", "libs/b-1.0.jar"},
 		"snapshots":    {"libs/c-1.0-SNAPSHOT.jar"},
 		"modules":      {"libs/core-1.0.jar", "libs/ours-1.0.jar"},
-		"resources":    {"jvm.args", "resources/META-INF/MANIFEST.MF", "resources/META-INF/native/hint.txt", "resources/birds.txt"},
+		"resources":    {"jvm.args", "jvm.flags", "resources/META-INF/MANIFEST.MF", "resources/META-INF/native/hint.txt", "resources/birds.txt"},
 		"classes":      {"classes/com/example/Birds.class"},
 	}, p.layers())
 	require.Equal(t, append(slices.Clone(own), "-cp",
@@ -255,7 +255,7 @@ func TestBootWar(t *testing.T) {
 		text("index.html", "<p>birds")))
 	require.Equal(t, map[string][]string{
 		"dependencies": {"WEB-INF/lib/a-1.0.jar", "WEB-INF/lib-provided/b-1.0.jar", "org/springframework/boot/loader/launch/WarLauncher.class"},
-		"resources":    {"META-INF/MANIFEST.MF", "META-INF/native/hint.txt", "META-INF/services/java.nio.file.spi.FileSystemProvider", "WEB-INF/classes/birds.txt", "index.html", "jvm.args"},
+		"resources":    {"META-INF/MANIFEST.MF", "META-INF/native/hint.txt", "META-INF/services/java.nio.file.spi.FileSystemProvider", "WEB-INF/classes/birds.txt", "index.html", "jvm.args", "jvm.flags"},
 		"classes":      {"WEB-INF/classes/com/example/Birds.class"},
 	}, p.layers())
 	require.Equal(t, append(slices.Clone(own), "-cp", "/app", "org.springframework.boot.loader.launch.WarLauncher"), p.args())
@@ -298,7 +298,7 @@ func TestQuarkus(t *testing.T) {
 		"dependencies": {"lib/boot/b.jar"},
 		"snapshots":    {"lib/main/a-1.0-SNAPSHOT.jar"},
 		"modules":      {"lib/main/com.example.core.jar"},
-		"resources":    {"jvm.args"},
+		"resources":    {"jvm.args", "jvm.flags"},
 		"classes":      {"app/flock.jar", "quarkus/generated-bytecode.jar", "quarkus/quarkus-application.dat", "quarkus-run.jar"},
 	}, p.layers())
 	require.Equal(t, append(slices.Clone(own), "-jar", "/app/quarkus-run.jar"), p.args())
@@ -327,7 +327,7 @@ func TestInstallDist(t *testing.T) {
 			require.Equal(t, map[string][]string{
 				"dependencies": {"libs/a.jar"},
 				"modules":      {"libs/core.jar"},
-				"resources":    {"jvm.args", "resources/birds.txt"},
+				"resources":    {"jvm.args", "jvm.flags", "resources/birds.txt"},
 				"classes":      {"classes/com/example/Birds.class"},
 			}, p.layers())
 			require.Equal(t, append(slices.Clone(own), "-Dhome=/app/x", "-Xss2m", "-cp", "/app/resources:/app/classes:/app/libs/core.jar:/app/libs/a.jar", "com.example.Birds"), p.args())
@@ -417,6 +417,19 @@ func TestTooNew(t *testing.T) {
 	// Newer classes for newer versions of Java are no harm.
 	p.file("repo/lib.jar", zipped(t, entry{"lib/Lib.class", old["lib/Lib.class"]}, manifestOf("Multi-Release: true"), entry{"META-INF/versions/17/lib/Lib.class", class(t, "lib.Lib").content}))
 	require.NoError(t, p.run())
+}
+
+// What JAVA_TOOL_OPTIONS says counts more than what the image does.
+func TestFlags(t *testing.T) {
+	p := newProject(t)
+	const source = `public class Main { public static void main(String[] a) throws Exception {
+		var bean = java.lang.management.ManagementFactory.getPlatformMXBean(com.sun.management.HotSpotDiagnosticMXBean.class);
+		System.out.println(bean.getVMOption("MaxRAMPercentage").getValue() + " " + bean.getVMOption("ExitOnOutOfMemoryError").getValue()); } }`
+	p.file("target/m.jar", zipped(t, entries(compile(t, map[string]string{"Main.java": source}))...))
+	p.layers()
+	require.Contains(t, p.start(), "75.0 true")
+	t.Setenv("JAVA_TOOL_OPTIONS", "-XX:MaxRAMPercentage=50 -XX:-ExitOnOutOfMemoryError")
+	require.Contains(t, p.start(), "50.0 false")
 }
 
 func TestSupported(t *testing.T) {

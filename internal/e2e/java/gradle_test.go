@@ -59,7 +59,7 @@ func TestJavaGradle(t *testing.T) {
 		}
 		img := e2etest.Stored(t, name, "")
 		layers := laidOut(t, img)
-		has(t, layers, []string{"libs/gson-2.13.2.jar libs/error_prone_annotations-2.41.0.jar", "libs/birds.jar", "jvm.args resources/**", "classes/com/example/app/App.class"})
+		has(t, layers, []string{"libs/gson-2.13.2.jar libs/error_prone_annotations-2.41.0.jar", "libs/birds.jar", "jvm.* resources/**", "classes/com/example/app/App.class"})
 		if len(layers) == 4 {
 			made(t, "birds.jar", layers[1]["libs/birds.jar"].Data)
 		}
@@ -81,7 +81,7 @@ func TestJavaGradle(t *testing.T) {
 			t.Errorf("/ answers %q", got)
 		}
 		p.Ends(t, 143)
-		has(t, laidOut(t, e2etest.Stored(t, name, "")), []string{"libs/*.jar", "jvm.args resources/**", "classes/com/example/perch/PerchApplication.class"})
+		has(t, laidOut(t, e2etest.Stored(t, name, "")), []string{"libs/*.jar", "jvm.* resources/**", "classes/com/example/perch/PerchApplication.class"})
 	})
 	t.Run("a distribution with another checksum", func(t *testing.T) {
 		dir := gradle(t, "gradle")

@@ -121,7 +121,7 @@ func TestJavaPrograms(t *testing.T) {
 		{jar: "greenmail-standalone-", env: []string{"JAVA_TOOL_OPTIONS=-Dgreenmail.smtp.hostname=127.0.0.1 -Dgreenmail.smtp.port=OTHER -Dgreenmail.api.hostname=127.0.0.1 -Dgreenmail.api.port=PORT"},
 			path: "/api/service/readiness", want: "Service running"},
 		// It was made by Spring Boot's plugin, and is taken apart.
-		{jar: "zipkin-server-", env: []string{"QUERY_PORT=PORT"}, path: "/health", want: `"status" : "UP"`, layers: []string{"libs/*.jar", "jvm.args resources/**", "classes/**"}},
+		{jar: "zipkin-server-", env: []string{"QUERY_PORT=PORT"}, path: "/health", want: `"status" : "UP"`, layers: []string{"libs/*.jar", "jvm.* resources/**", "classes/**"}},
 		// They need the compiler's modules, and packages that the manifest opens.
 		{jar: "google-java-format-", args: []string{"-"}, input: "class A{int  b( ){return 1;}}", want: "class A {\n  int b() {\n    return 1;\n  }\n}\n"},
 		{jar: "closure-compiler-", input: "const birds = 1 + 2; console.log(birds)", want: "console.log(3);"},
@@ -208,6 +208,6 @@ func TestJavaArchetype(t *testing.T) {
 		t.Errorf("it ended with code %d\n%s", got, s.Out)
 	}
 	img := e2etest.Stored(t, name, "")
-	has(t, laidOut(t, img), []string{"libs/*.jar", "jvm.args resources/**", "classes/com/example/nest/*.class"})
+	has(t, laidOut(t, img), []string{"libs/*.jar", "jvm.* resources/**", "classes/com/example/nest/*.class"})
 	modules(t, img, "17")
 }

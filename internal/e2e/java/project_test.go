@@ -48,7 +48,7 @@ func TestJavaHello(t *testing.T) {
 		t.Errorf("JAVA_TOOL_OPTIONS is not the user's: %s", p.Out)
 	}
 	img := e2etest.Stored(t, name, "")
-	has(t, laidOut(t, img), []string{"jvm.args resources/**", "classes/com/example/hello/Hello.class"})
+	has(t, laidOut(t, img), []string{"jvm.* resources/**", "classes/com/example/hello/Hello.class"})
 	if got := modules(t, img, "21"); !slices.Equal(got, []string{"java.base", "jdk.httpserver"}) {
 		t.Errorf("the runtime has the modules %q", got)
 	}
@@ -126,7 +126,7 @@ func TestJavaSpringBoot(t *testing.T) {
 	p.Ends(t, 143)
 	img := e2etest.Stored(t, name, "")
 	layers := laidOut(t, img)
-	has(t, layers, []string{"libs/*.jar", "jvm.args resources/**", "classes/com/example/nest/NestApplication.class"})
+	has(t, layers, []string{"libs/*.jar", "jvm.* resources/**", "classes/com/example/nest/NestApplication.class"})
 	if n := size(t, img); n > maxSpring {
 		t.Errorf("the image has %d bytes, more than %d", n, maxSpring)
 	} else {
@@ -179,7 +179,7 @@ func TestJavaAOT(t *testing.T) {
 		t.Errorf("%d classes are taken from the cache", n)
 	}
 	img := e2etest.Stored(t, name, "")
-	has(t, laidOut(t, img), []string{"libs/*.jar", "jvm.args", "app.jar", "app.aot"})
+	has(t, laidOut(t, img), []string{"libs/*.jar", "jvm.*", "app.jar", "app.aot"})
 
 	out := e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", "--platform", "linux/arm64", dir))
 	e2etest.Contains(t, e2etest.Said(out), "aot", "linux/arm64")
@@ -201,7 +201,7 @@ func TestJavaRuntimes(t *testing.T) {
 	if got := modules(t, img, "21"); !slices.Contains(got, "java.desktop") || !slices.Contains(got, "java.rmi") {
 		t.Errorf("the full runtime has the modules %q", got)
 	}
-	has(t, laidOut(t, img), []string{"jvm.args resources/**", "classes/com/example/hello/Hello.class"})
+	has(t, laidOut(t, img), []string{"jvm.* resources/**", "classes/com/example/hello/Hello.class"})
 
 	e2etest.Edit(t, filepath.Join(dir, "birdhouse.yaml"), "jlink: false", "jlink: [jdk.httpserver, java.xml]")
 	e2etest.Build(t, dir)
@@ -289,7 +289,7 @@ func TestJavaPrivateRepository(t *testing.T) {
 		t.Errorf("the program prints %q", got)
 	}
 	img := e2etest.Stored(t, name, "")
-	has(t, laidOut(t, img), []string{"libs/hollow-1.0.jar", "libs/wren-2-SNAPSHOT.jar", "jvm.args resources/**", "classes/Nest.class"})
+	has(t, laidOut(t, img), []string{"libs/hollow-1.0.jar", "libs/wren-2-SNAPSHOT.jar", "jvm.* resources/**", "classes/Nest.class"})
 	if strings.Contains(out, password) {
 		t.Errorf("the build printed the password:\n%s", out)
 	}

@@ -30,18 +30,18 @@ type sample struct {
 
 var samples = []sample{
 	{name: "deps", serves: true, version: "17", want: `[{"name":"robin","count":2},{"name":"wren","count":1}]`,
-		layers: []string{"libs/*.jar", "jvm.args resources/**", "classes/com/example/birds/*.class"},
+		layers: []string{"libs/*.jar", "jvm.* resources/**", "classes/com/example/birds/*.class"},
 		says:   []string{"Tests run: 1, Failures: 0"}, not: []string{"libs/lombok", "libs/junit"}},
-	{name: "shaded", version: "25", want: `["robin","wren"]`, layers: []string{"jvm.args", "*.jar"}, says: []string{"one layer"}},
+	{name: "shaded", version: "25", want: `["robin","wren"]`, layers: []string{"jvm.*", "*.jar"}, says: []string{"one layer"}},
 	{name: "spring-war", serves: true, path: "/servlet", version: "21", want: "<p>hello from a war</p>",
 		layers: []string{"WEB-INF/lib/*.jar WEB-INF/lib-provided/*.jar", "**"}},
 	{name: "quarkus", serves: true, version: "21", want: "hello from quarkus",
-		layers: []string{"lib/boot/*.jar lib/main/*.jar", "jvm.args **", "app/*.jar"}},
+		layers: []string{"lib/boot/*.jar lib/main/*.jar", "jvm.* **", "app/*.jar"}},
 	{name: "modules", serves: true, version: "21", want: "robin, swift, wren",
-		layers: []string{"libs/*.jar", "libs/core-2.0-SNAPSHOT.jar", "jvm.args resources/**", "classes/com/example/modules/service/*.class"}, not: []string{"apps/broken"}},
+		layers: []string{"libs/*.jar", "libs/core-2.0-SNAPSHOT.jar", "jvm.* resources/**", "classes/com/example/modules/service/*.class"}, not: []string{"apps/broken"}},
 	{name: "kotlin", serves: true, version: "21", want: "2 robin, 1 wren",
-		layers: []string{"libs/*.jar", "jvm.args **", "classes/com/example/*.class"}},
-	{name: "wrapper", version: "25", want: "built by Maven 3.9.11", layers: []string{"jvm.args resources/**", "classes/Wrapper.class"}},
+		layers: []string{"libs/*.jar", "jvm.* **", "classes/com/example/*.class"}},
+	{name: "wrapper", version: "25", want: "built by Maven 3.9.11", layers: []string{"jvm.* resources/**", "classes/Wrapper.class"}},
 	{name: "jar", version: "17", want: "wren"},
 }
 

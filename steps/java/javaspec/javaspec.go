@@ -6,6 +6,7 @@
 //
 //	OUT/dependencies/libs/jackson-core-2.19.0.jar
 //	OUT/resources/jvm.args
+//	OUT/resources/jvm.flags
 //	OUT/resources/resources/application.yaml
 //	OUT/classes/classes/com/example/Main.class
 //	OUT/link/jlink.args
@@ -21,6 +22,10 @@ const Dir = "/app"
 // `java @/app/jvm.args`. It is in the layer resources.
 const ArgsFile = Dir + "/jvm.args"
 
+// FlagsFile is beside it: the flags of the virtual machine that are ours, one a line.
+// ArgsFile names it by -XX:Flags, so that JAVA_TOOL_OPTIONS counts more.
+const FlagsFile = Dir + "/jvm.flags"
+
 // The layers, from the least to the most likely to change. Those that Spec.Layers
 // does not name fall into the next one; Classes is always there.
 const (
@@ -30,7 +35,7 @@ const (
 	Snapshots = "snapshots"
 	// Modules are the project's own other modules.
 	Modules = "modules"
-	// Resources are the program's files that are no classes, and ArgsFile.
+	// Resources are the program's files that are no classes, ArgsFile and FlagsFile.
 	Resources = "resources"
 	// Classes are the program's classes, or the whole of a program that is one file.
 	Classes = "classes"
