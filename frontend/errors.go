@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
 	birdllb "github.com/birdhouse-build/birdhouse/llb"
 )
@@ -151,6 +152,11 @@ func (b *build) stepError(err error) error {
 	switch {
 	case errors.As(err, &exit):
 		e.how = fmt.Sprintf("failed with exit code %d", exit.ExitCode)
+		blame := strings.Split(solve.Description[birdllb.DescriptionBlame], "\n")
+		if i := int(exit.ExitCode) - plan.FirstBlame; i >= 0 && i < len(blame) && blame[i] != "" {
+			e.how = "failed at " + blame[i]
+			e.hint = strings.ReplaceAll(e.hint, "[NAME]", "["+blamed.FindStringSubmatch(blame[i])[1]+"]")
+		}
 	case solve.Description[birdllb.DescriptionURL] != "":
 		e.how += ": " + fetchCause(err, solve.Description[birdllb.DescriptionURL])
 	default:
@@ -164,6 +170,9 @@ var (
 	otherDigest = regexp.MustCompile(`digest mismatch (sha256:[0-9a-f]{64}): (sha256:[0-9a-f]{64})$`)
 	noSuchPath  = regexp.MustCompile(`"/([^"]+)": not found$`)
 )
+
+// blamed is the name of a package behind the place of a requirement.
+var blamed = regexp.MustCompile(`^(?:.*?:\d+: )?([\w.-]*)`)
 
 // fetchCause is why a file could not be fetched. BuildKit saves whatever an
 // HTTP server answers, an error page too, and then compares the checksums.

@@ -31,6 +31,7 @@ import (
 
 	"github.com/birdhouse-build/birdhouse/catalog"
 	"github.com/birdhouse-build/birdhouse/frontend"
+	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/steps/resolve"
 )
 
@@ -591,5 +592,27 @@ func TestStepErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An installation that fails says which requirement it was.
+func TestBlame(t *testing.T) {
+	for code, wants := range map[uint32][]string{
+		plan.FirstBlame + 1: {"[deps] uv pip install --requirements requirements.txt failed at requirements.txt:2: gunicorn==23.0.0\n", "build: {sdist: [gunicorn]}"},
+		plan.FirstBlame + 2: {"failed with exit code 162\n", "build: {sdist: [NAME]}"},
+		1:                   {"failed with exit code 1\n", "build: {sdist: [NAME]}"},
+	} {
+		f := &fake{files: sample(t, "python/flask"), failing: "uv pip install", why: &gwpb.ExitError{ExitCode: code, Err: errors.New("process did not complete successfully")}}
+		_, err := build(t, f)
+		if err == nil {
+			t.Fatal("it was built")
+		}
+		for _, err := range []error{err, sent(t.Context(), err)} {
+			for _, want := range wants {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("code %d: the message lacks %q:\n%s", code, want, err)
+				}
+			}
+		}
 	}
 }

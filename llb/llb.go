@@ -29,6 +29,8 @@ const (
 	DescriptionStep = "birdhouse.step"
 	// DescriptionHint is what to try when it fails.
 	DescriptionHint = "birdhouse.hint"
+	// DescriptionBlame is what exit codes from plan.FirstBlame on stand for, a line each.
+	DescriptionBlame = "birdhouse.blame"
 	// DescriptionURL is where a fetched file comes from, without credentials.
 	DescriptionURL = "birdhouse.url"
 )

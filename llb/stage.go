@@ -112,6 +112,9 @@ func (g *graph) step(ctx context.Context, stage string, s plan.Step, name string
 	for _, c := range g.constraints(stage, s.Asked, name, s.Hint) {
 		opts = append(opts, c)
 	}
+	if len(s.Blame) > 0 {
+		opts = append(opts, llb.WithDescription(map[string]string{DescriptionBlame: strings.Join(s.Blame, "\n")}))
+	}
 
 	written := map[string]plan.Mount{}
 	sources := map[string]llb.State{}

@@ -137,8 +137,16 @@ type Step struct {
 	// `language` key.
 	Asked string `json:"asked,omitempty"`
 	// Hint is what to try when the step fails, shown with the error; may be empty.
+	// [NAME] in it becomes the name that Blame has for the exit code.
 	Hint string `json:"hint,omitempty"`
+	// Blame is what exit codes from FirstBlame on stand for: "requirements.txt:3: flask==3.0".
+	// It is in no cache key.
+	Blame []string `json:"blame,omitempty"`
 }
+
+// FirstBlame is the exit code of a Step that stands for the first of its Blame: above those of
+// programs and signals.
+const FirstBlame = 160
 
 // Env is one environment variable.
 type Env struct {

@@ -79,16 +79,24 @@ for pid in workers:
 sys.exit(failed)
 `
 
-// Where build containers have that program, and the bytecode of earlier builds.
+// Where build containers have programs of ours, and the bytecode of earlier builds.
 const (
-	bytecodeDir   = "/run/bytecode"
-	bytecodeFile  = "compile.py"
+	programsDir   = "/run/python"
+	compileFile   = "compile.py"
+	findFile      = "find.py"
 	bytecodeCache = "/root/.cache/bytecode"
 )
 
+// programs are those in programsDir: one compiles, one finds the package that is to blame.
+func programs() plan.Mount {
+	return plan.Mount{Kind: plan.MountFiles, Target: programsDir, Files: []plan.File{
+		{Path: compileFile, Mode: 0o644, Content: compileBytecode}, {Path: findFile, Mode: 0o644, Content: findPackage},
+	}}
+}
+
 // compileCommand compiles the bytecode of a folder, which is shown in the image.
 func (b *builder) compileCommand(folder, shown, cache, strict string) []string {
-	return []string{b.runtime.interpreter(), "-SP", path.Join(bytecodeDir, bytecodeFile), folder, shown, cache, strict}
+	return []string{b.runtime.interpreter(), "-SP", path.Join(programsDir, compileFile), folder, shown, cache, strict}
 }
 
 // compileInstalled compiles the bytecode of an environment's packages.
@@ -97,15 +105,10 @@ func (b *builder) compileInstalled(cache string) []string {
 	return b.compileCommand(packages, packages, cache, "")
 }
 
-// bytecodeMounts are what compiles bytecode, and, unless cache is "", what earlier builds have
-// compiled. Steps that run programs of the project or of its packages have no cache: nobody
-// may write there what others' images get.
-func (b *builder) bytecodeMounts(cache string) []plan.Mount {
-	mounts := []plan.Mount{{Kind: plan.MountFiles, Target: bytecodeDir, Files: []plan.File{{Path: bytecodeFile, Mode: 0o644, Content: compileBytecode}}}}
-	if cache != "" {
-		mounts = append(mounts, plan.Mount{Kind: plan.MountCache, Target: cache, CacheID: b.cacheID() + "-bytecode"})
-	}
-	return mounts
+// bytecodeMount is the cache of bytecode. Steps that run programs of the project or of its
+// packages have none of it: nobody may write there what others' images get.
+func (b *builder) bytecodeMount() plan.Mount {
+	return plan.Mount{Kind: plan.MountCache, Target: bytecodeCache, CacheID: b.cacheID() + "-bytecode"}
 }
 
 // runsForeign says whether an installation runs programs of packages, as building one from its

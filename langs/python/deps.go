@@ -44,6 +44,8 @@ type dependencies struct {
 	// folders of them, in the context.
 	paths []localPath
 	files []string
+	// places are where the requirements stand.
+	places []place
 }
 
 // large is a package whose wheel is very large.
@@ -214,6 +216,7 @@ func (b *builder) write(file *requirement.File, lines []requirement.Line, d *dep
 		if d != nil {
 			if l.Name != "" && b.holds(l.Marker) {
 				d.add(l.Requirement)
+				d.remember(l.Name, l.File, l.Number, l.Requirement.String())
 			}
 			d.hashes = d.hashes || len(l.Hashes) > 0
 			d.git = d.git || l.VCS()
@@ -298,6 +301,7 @@ func (b *builder) manifestText(all []dependency, d *dependencies) string {
 		}
 		if d != nil && b.holds(one.Marker) {
 			d.add(one.Requirement)
+			d.remember(one.Name, b.app.file, one.value.Line(), one.String())
 		}
 		if d != nil {
 			d.git = d.git || strings.HasPrefix(one.URL, "git+")
@@ -399,6 +403,7 @@ func (b *builder) selectLocked() spec.Problems {
 		}
 		b.deps.all[c.Name] = true
 		b.deps.count++
+		b.deps.remember(c.Name, b.tool.file, c.Line, c.Name+" "+c.Version)
 		b.deps.hashes = b.deps.hashes && len(c.Hashes) > 0
 		pure := b.pure(c)
 		b.deps.pure = b.deps.pure && pure

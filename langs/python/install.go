@@ -90,7 +90,7 @@ func (b *builder) install(stage string) plan.Stage {
 	if tests {
 		name += " (for tests)"
 	}
-	out := b.download(stage, name, env, before, args, files, b.deps.pure || tests, nil)
+	out := b.download(stage, name, env, before, args, files, b.deps.pure || tests, nil, b.deps.places)
 	if b.resolvesSource() {
 		out.Steps[0].Mounts = append(out.Steps[0].Mounts, plan.Mount{Kind: plan.MountStage, Target: metadataDir, From: metadataStage})
 	}
@@ -98,7 +98,7 @@ func (b *builder) install(stage string) plan.Stage {
 }
 
 // download is a stage that installs packages into an environment.
-func (b *builder) download(stage, name string, env []plan.Env, before [][]string, args []string, files plan.Mount, pure bool, remove []string) plan.Stage {
+func (b *builder) download(stage, name string, env []plan.Env, before [][]string, args []string, files plan.Mount, pure bool, remove []string, places []place) plan.Stage {
 	out := plan.Stage{Name: stage, Base: b.catalogImage("build")}
 	step := plan.Step{
 		Name: name, Env: b.downloadEnv(env), Dir: at(b.root), Network: true,
@@ -131,15 +131,19 @@ func (b *builder) download(stage, name string, env []plan.Env, before [][]string
 		before[i] = b.withPipConfig(before[i])
 	}
 	args = b.withPipConfig(args)
+	if stage != testDepsStage {
+		args, step.Blame = b.blame(args, places)
+	}
 	optional := b.optionalVariables(step.Mounts)
 	if stage != testDepsStage && b.bytecode() {
-		cache := bytecodeCache
-		if b.runsForeign() {
-			cache = ""
+		cache := ""
+		if !b.runsForeign() {
+			cache = bytecodeCache
+			step.Mounts = append(step.Mounts, b.bytecodeMount())
 		}
 		before, args = append(before, args), b.compileInstalled(cache)
-		step.Mounts = append(step.Mounts, b.bytecodeMounts(cache)...)
 	}
+	step.Mounts = append(step.Mounts, programs())
 	step.Args = execArgs(before, append(slices.Clone(venvLeftovers), remove...), args, optional...)
 	out.Steps = []plan.Step{step}
 	return out
@@ -170,7 +174,7 @@ func largeStage(l large) string { return "deps-" + l.name }
 func (b *builder) installLarge(l large) plan.Stage {
 	args := b.pipArgs([]string{"--no-deps", "--require-hashes"})
 	files := plan.Mount{Kind: plan.MountFiles, Target: at(b.root), Files: []plan.File{{Path: requirementsFile, Mode: 0o644, Content: l.text}}}
-	return b.download(largeStage(l), "uv pip install "+l.name, b.uvEnv(), [][]string{b.makeVenv(venvDir)}, args, files, l.pure, interpreterFiles)
+	return b.download(largeStage(l), "uv pip install "+l.name, b.uvEnv(), [][]string{b.makeVenv(venvDir)}, args, files, l.pure, interpreterFiles, b.deps.placesOf(l.name))
 }
 
 // syncCommand is what installs by uv's lock file, all but what the project itself

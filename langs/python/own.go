@@ -296,7 +296,7 @@ func (b *builder) packages() plan.Stage {
 	before = append(before, b.makeVenv(venvDir))
 	if b.bytecode() {
 		before, install = append(before, install), b.compileInstalled("")
-		last.Mounts = append(last.Mounts, b.bytecodeMounts("")...)
+		last.Mounts = append(last.Mounts, programs())
 	}
 	last.Args = execArgs(before, append(slices.Clone(venvLeftovers), interpreterFiles...), install)
 	out.Steps = append(out.Steps, last)

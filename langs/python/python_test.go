@@ -464,14 +464,14 @@ func TestBuild(t *testing.T) {
 	require.True(t, build.Steps[0].Network)
 	require.Equal(t, "b", value(build.Steps[0].Env, "A"))
 	require.True(t, slices.ContainsFunc(build.Steps[0].Mounts, func(m plan.Mount) bool { return m.SecretID == "token" }))
-	require.Contains(t, build.Steps[2].Args, "/run/bytecode/compile.py")
+	require.Contains(t, build.Steps[2].Args, "/run/python/compile.py")
 	require.False(t, build.Steps[2].Network)
 	// Bytecode of what the commands wrote is in the image.
 	require.NotContains(t, r.Plan.Layers[0].Copies[0].Exclude, "**/__pycache__")
 
 	r = planFor(t, "language: python\nbuild: {bytecode: false}\n", files("main.py", "", "requirements.txt", "click\n"))
 	require.Equal(t, []string{"deps", "libraries"}, stageNames(r.Plan))
-	require.NotContains(t, steps(stage(t, r.Plan, "deps")), "/run/bytecode")
+	require.NotContains(t, steps(stage(t, r.Plan, "deps")), "/run/python/compile.py")
 	r = planFor(t, "language: python\nbuild: {output: [app, static]}\nentrypoint: [python, app/main.py]\n", files("app/main.py", "", "other.py", ""))
 	require.Equal(t, []string{"app", "static"}, r.Plan.Layers[0].Copies[0].Include)
 	r = planFor(t, "language: python\nbuild: {env: {UV_CACHE_DIR: /x}}\n", files("main.py", ""))

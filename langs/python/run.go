@@ -90,7 +90,7 @@ func (b *builder) build() plan.Stage {
 			Name: "compile bytecode",
 			Args: b.compileCommand(at(b.root), app.Dir, bytecodeCache, "strict"),
 			Env:  []plan.Env{{Name: "PYTHONHASHSEED", Value: "0"}}, Dir: at(b.root),
-			Mounts: append([]plan.Mount{source}, b.bytecodeMounts(bytecodeCache)...),
+			Mounts: []plan.Mount{source, programs(), b.bytecodeMount()},
 			Hint:   "leave files out that are no Python with .dockerignore, or write build: {bytecode: false}",
 		})
 	}

@@ -16,7 +16,7 @@ func TestUnlockedIndexes(t *testing.T) {
 	written := map[string]string{}
 	for _, m := range stage(t, r.Plan, "deps").Steps[0].Mounts {
 		for _, f := range m.Files {
-			if m.Target != "/run/bytecode" {
+			if m.Target != "/run/python" {
 				written[f.Path] = f.Content
 			}
 		}

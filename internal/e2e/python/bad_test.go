@@ -44,15 +44,19 @@ func TestPythonBadInput(t *testing.T) {
 		{"a hash that is another", map[string]string{
 			"requirements.txt": "oak_hollow_nest==1.0 --hash=sha256:" + strings.Repeat("0", 64) + "\n",
 			"main.py":          "", "birdhouse.yaml": "language: python\n" + from,
-		}, []string{"Hash mismatch for `oak-hollow-nest==1.0`", strings.Repeat("0", 64)}, []string{"[deps] uv pip install --requirements requirements.txt failed"}},
+		}, []string{"Hash mismatch for `oak-hollow-nest==1.0`", strings.Repeat("0", 64)}, []string{"[deps] uv pip install --requirements requirements.txt failed at requirements.txt:1: oak-hollow-nest==1.0"}},
 		{"no wheel", map[string]string{
-			"requirements.txt": "source-only==1.0\n",
+			"requirements.txt": "# birds\noak_hollow_nest==1.0\nsource-only==1.0\n",
 			"main.py":          "", "birdhouse.yaml": "language: python\n" + from,
-		}, []string{"source-only", "no usable wheels"}, []string{"build: {sdist: [NAME]}"}},
+		}, []string{"source-only", "no usable wheels"}, []string{"failed at requirements.txt:3: source-only==1.0", "build: {sdist: [source-only]}"}},
 		{"a wheel for another platform", map[string]string{
 			"requirements.txt": "elsewhere==1.0\n",
 			"main.py":          "", "birdhouse.yaml": "language: python\n" + from,
-		}, []string{"elsewhere", "no wheels with a matching platform tag"}, []string{"or has one for another"}},
+		}, []string{"elsewhere", "no wheels with a matching platform tag"}, []string{"failed at requirements.txt:1: elsewhere==1.0", "or has one for another"}},
+		{"requirements that nothing satisfies", map[string]string{
+			"pyproject.toml": "[project]\nname = \"nest\"\nversion = \"1\"\ndependencies = [\n  \"oak_hollow_nest>=7\",\n]\n",
+			"main.py":        "", "birdhouse.yaml": "language: python\n" + from,
+		}, []string{"No solution found"}, []string{"failed at pyproject.toml:5: oak-hollow-nest>=7"}},
 		{"a module that does not import", map[string]string{
 			"requirements.txt": "flask==3.1.2\ngunicorn==23.0.0\n",
 			"app.py":           "from flask import Flask\nimport nothing_like_that\n\napp = Flask(__name__)\n",

@@ -88,7 +88,7 @@ func TestPythonLibraries(t *testing.T) {
 		"birdhouse.yaml":   "language: python\nversion: \"3.13\"\n",
 	})
 	out := e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", dir))
-	e2etest.Contains(t, out, "psycopg2==2.9.11 has no usable wheels", "build: {sdist: [NAME]}")
+	e2etest.Contains(t, out, "psycopg2==2.9.11 has no usable wheels", "failed at requirements.txt:1: psycopg2==2.9.11", "build: {sdist: [psycopg2]}")
 	descriptor := "language: python\nversion: \"3.13\"\nbuild: {sdist: [psycopg2], packages: [libpq-dev, perl-base]}\n"
 	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), descriptor)
 	out = e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", dir))
