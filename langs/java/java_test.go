@@ -2,6 +2,7 @@ package java
 
 import (
 	"io/fs"
+	"path"
 	"strings"
 	"testing"
 
@@ -324,6 +325,21 @@ secrets: [settings.xml, {id: TOKEN, env: TOKEN}]
 		require.True(t, cache && settings && token, "%s: %v %v %v", stage, cache, settings, token)
 	}
 	require.Empty(t, r.Plan.Image.Env, "nothing of the build is in the image")
+
+	// The build image's JDK is the toolchain that a pom asks for.
+	r = planFor(t, java, plantest.Files("pom.xml", pomText("a", pluginText("maven-toolchains-plugin", "<configuration><toolchains><jdk><version>21</version></jdk></toolchains></configuration>"))))
+	require.Contains(t, args(t, r.Plan, buildStage), "-gt")
+	for _, stage := range []string{depsStage, buildStage} {
+		var text string
+		for _, m := range plantest.Stage(t, r.Plan, stage).Steps[0].Mounts {
+			for _, f := range m.Files {
+				if path.Join(m.Target, f.Path) == "/spec/toolchains.xml" {
+					text = f.Content
+				}
+			}
+		}
+		require.Contains(t, text, "<version>21</version>", stage)
+	}
 
 	// What asks git for the revision does not run.
 	r = planFor(t, java, plantest.Files("pom.xml", pomText("a", pluginText("git-commit-id-maven-plugin"))))

@@ -19,6 +19,8 @@ const (
 	depsDir = "/deps"
 	// globalSettings are those that a plan writes for Maven.
 	globalSettings = "settings.xml"
+	// globalToolchains tell Maven of the JDK of the build image.
+	globalToolchains = "toolchains.xml"
 	// classPathDir has the file with the runtime class path of the module.
 	classPathDir  = "/classpath"
 	classPathName = "runtime"
@@ -53,6 +55,11 @@ func (b *builder) mavenEnv() []plan.Env {
 	}, app.SSHEnv(b.spec)...))
 }
 
+// toolchains says whether a pom asks for a JDK by its version.
+func (b *builder) toolchains() bool {
+	return slices.ContainsFunc(b.reactor().poms, func(p *pom) bool { return p.uses("maven-toolchains-plugin") })
+}
+
 // mvn is the program that is started.
 func (b *builder) mvn() string {
 	if b.wrapper != nil {
@@ -65,6 +72,9 @@ func (b *builder) mvn() string {
 // repository, whatever the user's settings say.
 func (b *builder) command(local string, goals ...string) []string {
 	args := []string{plan.StepsProgram, "jvm", "--", b.mvn(), "-B", "-ntp", "-Dstyle.color=never", "-gs", path.Join(specDir, globalSettings), "-Dmaven.repo.local=" + local}
+	if b.toolchains() {
+		args = append(args, "-gt", path.Join(specDir, globalToolchains))
+	}
 	if rel := app.Relative(b.reactor().top.dir, b.reactor().app.dir); rel != "." {
 		args = append(args, "-pl", rel, "-am")
 	}
@@ -117,9 +127,14 @@ var classPathGoals = []string{dependencyPlugin + ":build-classpath", "-DincludeS
 // mavenMounts are the cache and what Maven is configured with. Found is the folder whose
 // packages are asked for first.
 func (b *builder) mavenMounts(found string) []plan.Mount {
+	files := []plan.File{{Path: globalSettings, Mode: 0o644, Content: settings(found)}}
+	if b.toolchains() {
+		files = append(files, plan.File{Path: globalToolchains, Mode: 0o644, Content: fmt.Sprintf(
+			"<toolchains><toolchain><type>jdk</type><provides><version>%d</version></provides><configuration><jdkHome>%s</jdkHome></configuration></toolchain></toolchains>\n", b.runtime.version, b.runtime.home())})
+	}
 	mounts := []plan.Mount{
 		{Kind: plan.MountCache, Target: repository, CacheID: b.mavenCache(), Locked: true},
-		{Kind: plan.MountFiles, Target: specDir, Files: []plan.File{{Path: globalSettings, Mode: 0o644, Content: settings(found)}}},
+		{Kind: plan.MountFiles, Target: specDir, Files: files},
 	}
 	if b.wrapper != nil {
 		mounts = append(mounts, plan.Mount{Kind: plan.MountStage, Target: wrapperHome, From: mavenStage})

@@ -154,7 +154,7 @@ func (b *builder) fetchMaven() plan.Stage {
 	const dir = "/tmp/distribution"
 	name := fmt.Sprintf("apache-maven-%s-bin.%s", w.version, w.archive)
 	fetch := []string{
-		plan.StepsProgram, "jvm", "--", "mvn", "-B", "-ntp", "-Dstyle.color=never", "-gs", path.Join(specDir, globalSettings), "-Dmaven.repo.local=" + repository,
+		plan.StepsProgram, "jvm", "--", "mvn", "-q", "-B", "-ntp", "-Dstyle.color=never", "-gs", path.Join(specDir, globalSettings), "-Dmaven.repo.local=" + repository,
 		dependencyPlugin + ":copy",
 		fmt.Sprintf("-Dartifact=org.apache.maven:apache-maven:%s:%s:bin", w.version, w.archive), "-DoutputDirectory=" + dir,
 	}
