@@ -3,6 +3,7 @@ package java
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -347,5 +348,14 @@ func (r *reactor) check() spec.Problems {
 	if r.app.packaging() == "ear" || r.app.packaging() == "rar" || r.app.packaging() == "ejb" {
 		return spec.Problems{r.app.problem(r.app.root.get("packaging"), fmt.Sprintf("a program of the packaging %s needs an application server, which the images do not have", r.app.packaging()), "make a jar that runs by itself, with Spring Boot or Quarkus")}
 	}
-	return r.checkGit()
+	var problems spec.Problems
+	for _, l := range r.repositories() {
+		if urlPassword.MatchString(l.text) {
+			problems = append(problems, l.in.problem(l.element, "the password of a repository is written here: caches and records of the build keep it", "write the URL without it, and give both as a secret: secrets: [settings.xml], with a server of the repository's id"))
+		}
+	}
+	return append(problems, r.checkGit()...)
 }
+
+// urlPassword is a password in a URL.
+var urlPassword = regexp.MustCompile(`://[^/@:]*:[^/@$]+@`)
