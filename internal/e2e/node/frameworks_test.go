@@ -168,7 +168,7 @@ func headers(t *testing.T, url string, asked http.Header) http.Header {
 	return res.Header
 }
 
-// What create-vite begins a site of React, Vue or Svelte with: the page loads its
+// Sites as create-vite begins them with React, and smaller ones with Vue and Svelte: the page loads its
 // script and its styles, paths are the browser's, and the image has the site alone.
 func TestNodeViteStarters(t *testing.T) {
 	for _, name := range []string{"vite-react", "vite-vue", "vite-svelte"} {
