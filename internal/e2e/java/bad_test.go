@@ -50,8 +50,6 @@ func TestJavaBadInput(t *testing.T) {
 			nil, []string{"main"}},
 		{"two mains", "hello", []func(testing.TB, string){add("src/main/java/Other.java", strings.ReplaceAll(class, "%s", "Other"))},
 			nil, []string{"Other", "com.example.hello.Hello", "build: {main: "}},
-		{"a main class that is not there", "hello", []func(testing.TB, string){add("birdhouse.yaml", "language: java\nbuild: {main: com.example.Helo}\n")},
-			nil, []string{"com.example.Helo"}},
 		{"code that does not compile", "hello", []func(testing.TB, string){change("src/main/java/com/example/hello/Hello.java", "int port", "String port")},
 			[]string{"Hello.java:[", "incompatible types"}, []string{"[build] "}},
 		{"a test that fails", "deps", []func(testing.TB, string){change("src/main/resources/com/example/birds/birds.txt", "robin 2", "robin 3")},
@@ -62,8 +60,6 @@ func TestJavaBadInput(t *testing.T) {
 			nil, []string{"Birds", "25", "17", "version"}},
 		{"a library that needs a module that is not there", "hello", []func(testing.TB, string){add("birdhouse.yaml", "language: java\nbuild: {jlink: [java.logging]}\nsmoke: {path: /}\n")},
 			[]string{"NoClassDefFoundError", "com/sun/net/httpserver"}, []string{"smoke", "jdk.httpserver"}},
-		{"a module that no JDK has", "hello", []func(testing.TB, string){add("birdhouse.yaml", "language: java\nbuild: {jlink: [java.base, java.nest]}\n")},
-			nil, []string{"java.nest"}},
 		{"a war that does not run by itself", "hello", []func(testing.TB, string){change("pom.xml", "<version>1.0.0</version>", "<version>1.0.0</version>\n  <packaging>war</packaging>"), add("src/main/webapp/WEB-INF/web.xml", "<web-app/>\n")},
 			nil, []string{"servlet container"}},
 		{"Maven and Gradle", "hello", []func(testing.TB, string){add("build.gradle", "plugins { id 'java' }\n")},
@@ -72,8 +68,6 @@ func TestJavaBadInput(t *testing.T) {
 			nil, []string{"gradle-wrapper.properties", "distributionSha256Sum"}},
 		{"a password in the project", "hello", []func(testing.TB, string){add(".mvn/maven.config", "-s\n.mvn/settings.xml\n"), add(".mvn/settings.xml", "<settings><servers><server><id>oak</id><username>robin</username><password>sings-at-dawn</password></server></servers></settings>\n")},
 			nil, []string{".mvn/settings.xml:1", "settings.xml"}},
-		{"a jar that is none", "jar", []func(testing.TB, string){add("dist/birds.jar", "PK\x03\x04 and no more\n")},
-			nil, []string{"dist/birds.jar"}},
 		{"a jar that is not there", "jar", []func(testing.TB, string){change("birdhouse.yaml", "birds.jar", "bird.jar")},
 			nil, []string{"birdhouse.yaml:2", "dist/bird.jar"}},
 		{"a cache of the start for an old Java", "hello", []func(testing.TB, string){add("birdhouse.yaml", "language: java\nbuild: {aot: true}\n")},
@@ -90,9 +84,6 @@ func TestJavaBadInput(t *testing.T) {
 			e2etest.Contains(t, out, c.tool...)
 			said := e2etest.Said(out)
 			e2etest.Contains(t, said, c.want...)
-			if strings.Contains(said, "sings-at-dawn") {
-				t.Errorf("the error has the password in it:\n%s", said)
-			}
 			for _, noise := range e2etest.Noise {
 				if strings.Contains(said, noise) {
 					t.Errorf("the error has %q in it:\n%s", noise, said)

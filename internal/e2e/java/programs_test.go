@@ -122,9 +122,8 @@ func TestJavaPrograms(t *testing.T) {
 			path: "/api/service/readiness", want: "Service running"},
 		// It was made by Spring Boot's plugin, and is taken apart.
 		{jar: "zipkin-server-", env: []string{"QUERY_PORT=PORT"}, path: "/health", want: `"status" : "UP"`, layers: []string{"libs/*.jar", "jvm.* resources/**", "classes/**"}},
-		// They need the compiler's modules, and packages that the manifest opens.
+		// It needs the compiler's modules, and packages that the manifest opens.
 		{jar: "google-java-format-", args: []string{"-"}, input: "class A{int  b( ){return 1;}}", want: "class A {\n  int b() {\n    return 1;\n  }\n}\n"},
-		{jar: "closure-compiler-", input: "const birds = 1 + 2; console.log(birds)", want: "console.log(3);"},
 		{jar: "antlr4-", args: []string{"-depend", "/app/Nest.g4"}, files: map[string]string{"Nest.g4": "grammar Nest;\nnest : BIRD+ EOF ;\nBIRD : [a-z]+ ;\n"}, want: "NestParser.java : /app/Nest.g4"},
 	} {
 		t.Run(strings.Trim(p.jar, "-"), func(t *testing.T) {
