@@ -78,8 +78,8 @@ func start(t *testing.T, image string, port int, flags ...string) *e2etest.Serve
 // never is in no image: what builds, and what it leaves behind.
 var never = regexp.MustCompile(`(^|/)(pom\.xml|\.mvn|mvnw|gradlew|\.m2|\.gradle|settings\.xml|birdhouse[^/]*|[^/]*\.java|[^/]*\.kt|[^/]*\.original|original-[^/]*|[^/]*\.lastUpdated|_remote\.repositories)(/|$)`)
 
-// builder is what no runtime has: the tools of a JDK.
-var builder = regexp.MustCompile(`^usr/lib/jvm/[^/]*/(bin/(javac|jlink|jdeps|jar|jmod|jshell)|jmods|include|src\.zip|lib/src\.zip|lib/ct\.sym)`)
+// builder is what no runtime has: what runtimes are made of and with.
+var builder = regexp.MustCompile(`^usr/lib/jvm/[^/]*/(bin/(jlink|jdeps|jmod)|jmods|include|man|src\.zip|lib/src\.zip)(/|$)`)
 
 // laidOut are the layers of an image that have a program's files, from the lowest, each
 // with the files by their paths below /app. All must be root's, of the epoch, of plain
