@@ -34,14 +34,14 @@ const (
 // is asked before any repository. Maven's own are repeated: no repository is asked by HTTP
 // without TLS.
 func settings(dir string) string {
-	repo := "<id>birdhouse</id><url>file://" + dir + "</url><releases><checksumPolicy>ignore</checksumPolicy></releases><snapshots><enabled>false</enabled></snapshots>"
+	repo := "<id>earlier-builds</id><url>file://" + dir + "</url><releases><checksumPolicy>ignore</checksumPolicy></releases><snapshots><enabled>false</enabled></snapshots>"
 	return `<settings>
   <mirrors><mirror><id>maven-default-http-blocker</id><mirrorOf>external:http:*</mirrorOf><url>http://0.0.0.0/</url><blocked>true</blocked></mirror></mirrors>
-  <profiles><profile><id>birdhouse</id>
+  <profiles><profile><id>earlier-builds</id>
     <repositories><repository>` + repo + `</repository></repositories>
     <pluginRepositories><pluginRepository>` + repo + `</pluginRepository></pluginRepositories>
   </profile></profiles>
-  <activeProfiles><activeProfile>birdhouse</activeProfile></activeProfiles>
+  <activeProfiles><activeProfile>earlier-builds</activeProfile></activeProfiles>
 </settings>
 `
 }
@@ -211,7 +211,7 @@ func (b *builder) classPathFile() string {
 }
 
 // mavenHint is what to try when Maven fails.
-const mavenHint = `what Maven says is above. Where it could not get a package or a parent:
+const mavenHint = `what Maven says is above. Where it could not get a package or a parent, from earlier-builds or from any repository:
 private repositories need credentials: secrets: [settings.xml], and --secret id=settings.xml,src=$HOME/.m2/settings.xml
 a parent in a folder further up must be in the build context: build with that folder as context, and write dir:`
 
