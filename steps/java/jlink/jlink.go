@@ -63,6 +63,9 @@ func Link(ctx context.Context, o Options, out string) error {
 	if err != nil {
 		return err
 	}
+	if err := trim(to); err != nil {
+		return fmt.Errorf("leaving out what only developers use: %w", err)
+	}
 	store := path.Join(to, "lib/security/cacerts")
 	if err := os.Remove(store); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -77,6 +80,28 @@ func Link(ctx context.Context, o Options, out string) error {
 		return fmt.Errorf("recording the runtime: %w", err)
 	}
 	return exec.Normalize(out)
+}
+
+// trim leaves the commands out that modules bring along for developers, and what the
+// compiler knows of older versions, which is larger than most modules: libraries that
+// refer to the compiler make it a part of runtimes.
+func trim(to string) error {
+	if err := os.Remove(path.Join(to, "lib/ct.sym")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	commands, err := os.ReadDir(path.Join(to, "bin"))
+	if err != nil {
+		return err
+	}
+	for _, c := range commands {
+		if c.Name() == "java" || c.Name() == "keytool" {
+			continue
+		}
+		if err := os.Remove(path.Join(to, "bin", c.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // kept are the fields of a package's record that hold for what is linked of it.

@@ -37,7 +37,7 @@ func linkable(t *testing.T) Options {
 		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
 	}
-	require.NoError(t, os.WriteFile(dir+"/jlink.args", []byte("--add-modules\njava.base\n"), 0o644))
+	require.NoError(t, os.WriteFile(dir+"/jlink.args", []byte("--add-modules\njava.base,java.rmi,jdk.compiler\n"), 0o644))
 	return Options{Home: dir + "/java-42", Of: jdk, Args: dir + "/jlink.args", Root: dir + "/root"}
 }
 
@@ -49,7 +49,12 @@ func TestLink(t *testing.T) {
 	home := filepath.Join(out, o.Home)
 	list, err := osexec.Command(home+"/bin/java", "--list-modules").Output()
 	require.NoError(t, err)
-	require.Regexp(t, `^java\.base@[0-9.]+\n$`, string(list))
+	require.Regexp(t, `(?s)^java\.base@[0-9.]+\n.*java\.rmi@.*jdk\.compiler@`, string(list))
+	require.NotContains(t, string(list), "java.sql")
+	commands, err := filepath.Glob(home + "/bin/*")
+	require.NoError(t, err)
+	require.Equal(t, []string{home + "/bin/java", home + "/bin/keytool"}, commands)
+	require.NoFileExists(t, home+"/lib/ct.sym")
 	store, err := os.Readlink(home + "/lib/security/cacerts")
 	require.NoError(t, err)
 	require.Equal(t, "/etc/ssl/certs/java/cacerts", store)
