@@ -138,7 +138,7 @@ var languages = []language{
 		stage:      "build",
 		stages:     map[string]string{"LINK": "runtime"},
 		bases:      map[string]plan.Base{"java": {Image: "java", Version: "25"}},
-		entrypoint: []string{"/usr/lib/jvm/java-25/bin/java", "@/app/jvm.args"}, layers: 8,
+		entrypoint: []string{"/usr/lib/jvm/java-25/bin/java", "@/app/jvm.args"}, layers: 9,
 		line: change{values: rounded, replace: map[string][2]string{"src/main/java/com/example/birds/BirdsApplication.java": {`REVISION = "0"`, `REVISION = "VALUE"`}}},
 		dependency: change{
 			values: []string{"1.21.2", "1.21.1", "1.20.1", "1.19.1", "1.18.3", "1.18.1", "1.17.2", "1.17.1"},
