@@ -31,10 +31,10 @@ const (
 )
 
 // settings are Maven's global settings: a folder with what earlier builds have downloaded
-// is asked before any repository. Maven's own are repeated: no repository is asked by HTTP
-// without TLS.
+// is asked before any repository, and always anew: what was missing yesterday may be there.
+// Maven's own are repeated: no repository is asked by HTTP without TLS.
 func settings(dir string) string {
-	repo := "<id>earlier-builds</id><url>file://" + dir + "</url><releases><checksumPolicy>ignore</checksumPolicy></releases><snapshots><enabled>false</enabled></snapshots>"
+	repo := "<id>earlier-builds</id><url>file://" + dir + "</url><releases><updatePolicy>always</updatePolicy><checksumPolicy>ignore</checksumPolicy></releases><snapshots><enabled>false</enabled></snapshots>"
 	return `<settings>
   <mirrors><mirror><id>maven-default-http-blocker</id><mirrorOf>external:http:*</mirrorOf><url>http://0.0.0.0/</url><blocked>true</blocked></mirror></mirrors>
   <profiles><profile><id>earlier-builds</id>
