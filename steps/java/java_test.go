@@ -491,7 +491,7 @@ func TestModules(t *testing.T) {
 	bodies := map[string]string{
 		"nothing":    "System.out.println();",
 		"http":       "com.sun.net.httpserver.HttpServer.create();",
-		"named":      "String s = \"javax.sql.rowset.RowSetFactory\";",
+		"named":      "String s = \"javax.sql.rowset.RowSetFactory\", tool = \"jdk.jshell.JShell\";",
 		"files":      "java.nio.file.FileSystems.getDefault();",
 		"reflection": "Class.forName(a[0]);",
 		"encrypted":  "new java.net.URL(a[0]).openStream();",

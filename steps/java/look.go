@@ -280,12 +280,16 @@ func (r *run) class(l *looker, c *classfile.Class) error {
 		if len(text) > 256 || len(text) < 5 || !slices.ContainsFunc(text, func(b byte) bool { return b == '.' || b == '/' }) {
 			return
 		}
-		if m := l.jdk.ModuleOf(string(text)); m != "" {
+		if m := l.jdk.ModuleOf(string(text)); m != "" && !slices.Contains(developers, m) {
 			l.refers(m, c.Name, string(text))
 		}
 	})
 	return nil
 }
+
+// developers are modules of tools. A text that names a class of them is no use of it:
+// frameworks name what native programs are to leave out.
+var developers = []string{"jdk.compiler", "jdk.jartool", "jdk.javadoc", "jdk.jconsole", "jdk.jdeps", "jdk.jdi", "jdk.jlink", "jdk.jshell"}
 
 func hasPrefix(name []byte, prefix string) bool {
 	return len(name) >= len(prefix) && string(name[:len(prefix)]) == prefix
