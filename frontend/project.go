@@ -45,6 +45,7 @@ var (
 	_ fs.FS         = (*project)(nil)
 	_ fs.ReadFileFS = (*project)(nil)
 	_ fs.ReadDirFS  = (*project)(nil)
+	_ fs.StatFS     = (*project)(nil)
 )
 
 // openProject fetches the files that match the patterns.
@@ -235,6 +236,17 @@ func (p *project) Open(name string) (fs.File, error) {
 	}
 	info.size = int64(len(dt))
 	return &file{info: info, Reader: bytes.NewReader(dt)}, nil
+}
+
+// Stat implements fs.StatFS: a file need not be read, nor be small, to be there.
+func (p *project) Stat(name string) (fs.FileInfo, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrInvalid}
+	}
+	if name == "." {
+		return fileInfo{name: ".", mode: fs.ModeDir | 0o755}, nil
+	}
+	return p.stat(name)
 }
 
 // stat finds a file in its directory's listing: one request for a directory,
