@@ -23,6 +23,7 @@ func distribution(t *testing.T) (url, sum string) {
 		}
 	}
 	archive := packed(t, map[string][]byte{
+		"gradle-9.0.0/": nil, "gradle-9.0.0/bin/": nil, "gradle-9.0.0/lib/": nil,
 		"gradle-9.0.0/lib/gradle-launcher-9.0.0.jar": packed(t, classes),
 		"gradle-9.0.0/bin/gradle":                    []byte("#!/bin/sh\n"),
 	})
