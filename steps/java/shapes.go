@@ -534,26 +534,31 @@ func (r *run) layOutDist(a *artifact) (*program, error) {
 	}
 	p := &program{artifact: a, main: s.main, source: "the start script in " + a.name + "/bin"}
 	r.options = append(r.options, s.options...)
+	// Gradle leaves the jars that it has made of the project beside what it installs.
+	built := r.spec.Built
+	if into := path.Dir(a.dir); built == "" && path.Base(into) == "install" {
+		built = path.Dir(into)
+	}
 	var libs []string
-	if r.spec.Built != "" {
-		if libs, err = candidates(path.Join(r.spec.Built, "libs")); err != nil {
+	if built != "" {
+		if libs, err = candidates(path.Join(built, "libs")); err != nil {
 			return nil, err
 		}
 	}
-	built := map[content]bool{}
+	own := map[content]bool{}
 	for _, lib := range libs {
 		c, err := contentOf(lib)
 		if err != nil {
 			return nil, err
 		}
-		built[c] = true
+		own[c] = true
 	}
 	for i, lib := range s.classPath {
 		c, err := contentOf(lib)
 		if err != nil {
 			return nil, fmt.Errorf("the start script has %s on the class path: %w", path.Base(lib), err)
 		}
-		if built[c] && a.jar == nil {
+		if own[c] && a.jar == nil {
 			if a.jar, err = openJar(lib, r.label(lib)); err != nil {
 				return nil, err
 			}
@@ -570,7 +575,7 @@ func (r *run) layOutDist(a *artifact) (*program, error) {
 		if err := r.addLibrary(lib, name, c); err != nil {
 			return nil, err
 		}
-		if i == 0 && !r.spec.AOT && r.spec.Built == "" {
+		if i == 0 && !r.spec.AOT && len(own) == 0 {
 			// Of a ready-made one, Gradle puts the program first.
 			u := &r.units[len(r.units)-1]
 			u.own, u.first = true, true
