@@ -2,8 +2,11 @@ package e2etest
 
 import (
 	"archive/tar"
+	"bytes"
+	"debug/elf"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -154,4 +157,23 @@ func Content(t testing.TB, img v1.Image, path string) []byte {
 		t.Fatalf("the image has no %s", path)
 	}
 	return f.Data
+}
+
+// Machines are the architectures of the machine code in a folder of an image: a path
+// without a leading slash.
+func Machines(t testing.TB, img v1.Image, folder string) []elf.Machine {
+	t.Helper()
+	var all []elf.Machine
+	for name, f := range Files(t, img) {
+		if !strings.HasPrefix(name, folder) || !strings.HasPrefix(string(f.Data), elf.ELFMAG) {
+			continue
+		}
+		program, err := elf.NewFile(bytes.NewReader(f.Data))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		all = append(all, program.Machine)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

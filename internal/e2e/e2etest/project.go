@@ -12,6 +12,17 @@ import (
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
+// Project makes a project of files, by their paths, and returns its folder. It needs the command.
+func Project(t testing.TB, files map[string]string) string {
+	t.Helper()
+	harness.Birdhouse(t)
+	dir := filepath.Join(t.TempDir(), "project")
+	for name, text := range files {
+		Write(t, filepath.Join(dir, name), text)
+	}
+	return dir
+}
+
 // Outside returns a change to a project: a file becomes a link to one with that
 // content that is not part of the project.
 func Outside(name, content string) func(testing.TB, string) {

@@ -3,7 +3,6 @@ package java_test
 import (
 	"archive/zip"
 	"bytes"
-	"debug/elf"
 	"fmt"
 	"os"
 	"path"
@@ -25,17 +24,6 @@ func project(t *testing.T, name string) string {
 	t.Helper()
 	harness.Birdhouse(t)
 	return e2etest.Sample(t, "java/"+name)
-}
-
-// write makes a project of files.
-func write(t *testing.T, files map[string]string) string {
-	t.Helper()
-	harness.Birdhouse(t)
-	dir := filepath.Join(t.TempDir(), "project")
-	for name, text := range files {
-		e2etest.Write(t, filepath.Join(dir, name), text)
-	}
-	return dir
 }
 
 // describe adds lines to a project's birdhouse.yaml.
@@ -217,24 +205,6 @@ func onlyLast(t *testing.T, before, after e2etest.Contents) {
 	if len(after.Layers) != n || !slices.Equal(before.Layers[:n-1], after.Layers[:n-1]) || before.Layers[n-1] == after.Layers[n-1] {
 		t.Errorf("an edit is to change the last layer alone: %q became %q", before.Layers, after.Layers)
 	}
-}
-
-// machines are the architectures of an image's machine code in the folder of Java.
-func machines(t *testing.T, img v1.Image) []elf.Machine {
-	t.Helper()
-	var all []elf.Machine
-	for name, f := range e2etest.Files(t, img) {
-		if !strings.HasPrefix(name, "usr/lib/jvm/") || !strings.HasPrefix(string(f.Data), elf.ELFMAG) {
-			continue
-		}
-		program, err := elf.NewFile(bytes.NewReader(f.Data))
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		all = append(all, program.Machine)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 // modules are those of the runtime, as its file release has them.

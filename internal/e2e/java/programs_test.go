@@ -139,7 +139,7 @@ func TestJavaPrograms(t *testing.T) {
 				descriptor += fmt.Sprintf("copy: [\"%s:/app/%[1]s\"]\n", name)
 			}
 			files["birdhouse.yaml"] = descriptor
-			name, _ := e2etest.Build(t, write(t, files))
+			name, _ := e2etest.Build(t, e2etest.Project(t, files))
 			var flags []string
 			for _, e := range p.env {
 				flags = append(flags, "-e", ports.Replace(e))
@@ -192,7 +192,7 @@ func TestJavaArchetype(t *testing.T) {
 	if len(files) != 5 {
 		t.Fatalf("the archetype has %d files", len(files)-1)
 	}
-	name, _ := e2etest.Build(t, write(t, files))
+	name, _ := e2etest.Build(t, e2etest.Project(t, files))
 	cmd := e2etest.Birdhouse(t, slices.Concat([]string{"run", "-i"}, readOnly(t), []string{name})...)
 	// It ends when its input does.
 	if _, err := cmd.StdinPipe(); err != nil {

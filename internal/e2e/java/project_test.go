@@ -148,7 +148,7 @@ func TestJavaSpringBoot(t *testing.T) {
 		t.Errorf("%s is not cached for another architecture:\n%s", step, out)
 	}
 	other := e2etest.Stored(t, name, "arm64")
-	if got := machines(t, other); !slices.Equal(got, []elf.Machine{elf.EM_AARCH64}) {
+	if got := e2etest.Machines(t, other, "usr/lib/jvm/"); !slices.Equal(got, []elf.Machine{elf.EM_AARCH64}) {
 		t.Errorf("the runtime has machine code for %v", got)
 	}
 	if got, want := modules(t, other, "21"), modules(t, img, "21"); !slices.Equal(got, want) {
@@ -254,7 +254,7 @@ func TestJavaPrivateRepository(t *testing.T) {
 		"com/example/oak/wren/2-SNAPSHOT/wren-2-SNAPSHOT.pom": pom("wren", "2-SNAPSHOT"),
 		"com/example/oak/wren/2-SNAPSHOT/wren-2-SNAPSHOT.jar": packed(t, map[string][]byte{"wren.txt": []byte("wren")}),
 	})
-	dir := write(t, map[string]string{
+	dir := e2etest.Project(t, map[string]string{
 		"pom.xml": `<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>com.example</groupId>

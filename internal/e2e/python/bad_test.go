@@ -80,7 +80,7 @@ func TestPythonBadInput(t *testing.T) {
 		}, nil, []string{"pyproject.toml:5", "uv.lock was not made from pyproject.toml", "`uv lock`"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := write(t, c.files)
+			dir := e2etest.Project(t, c.files)
 			out := e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", dir))
 			e2etest.Contains(t, out, c.tool...)
 			said := e2etest.Said(out)

@@ -14,19 +14,7 @@ import (
 	"testing"
 
 	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
-	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
-
-// write makes a project of files.
-func write(t *testing.T, files map[string]string) string {
-	t.Helper()
-	harness.Birdhouse(t)
-	dir := filepath.Join(t.TempDir(), "project")
-	for name, text := range files {
-		e2etest.Write(t, filepath.Join(dir, name), text)
-	}
-	return dir
-}
 
 // The same project in two folders gives the same image, though everything runs twice.
 func TestPythonReproducible(t *testing.T) {
@@ -70,7 +58,7 @@ func TestPythonOtherPlatform(t *testing.T) {
 		dir := project(t, name)
 		image, _ := e2etest.Build(t, dir, "--platform", "linux/arm64")
 		img := e2etest.Stored(t, image, "arm64")
-		if got := machines(t, img); !slices.Equal(got, []elf.Machine{elf.EM_AARCH64}) {
+		if got := e2etest.Machines(t, img, "app/.venv/"); !slices.Equal(got, []elf.Machine{elf.EM_AARCH64}) {
 			t.Errorf("%s: the environment has machine code for %v", name, got)
 		}
 		if _, modules := contents(t, img); !slices.Contains(modules, want) {
@@ -82,7 +70,7 @@ func TestPythonOtherPlatform(t *testing.T) {
 // What a module in C is linked against must be in the image; what is missing is named
 // with the module and the Debian package that has it.
 func TestPythonLibraries(t *testing.T) {
-	dir := write(t, map[string]string{
+	dir := e2etest.Project(t, map[string]string{
 		"requirements.txt": "psycopg2==2.9.11\n",
 		"main.py":          "import psycopg2.extensions\nprint(psycopg2.extensions.libpq_version() // 10000)\n",
 		"birdhouse.yaml":   "language: python\nversion: \"3.13\"\n",
@@ -151,7 +139,7 @@ func TestPythonPrivateIndex(t *testing.T) {
 	file, data := wheel(t, "oak_hollow_nest", "1.0", "py3-none-any", "where = 'in the oak'\n")
 	wren, more := wheel(t, "oak_hollow_wren", "1.0", "py3-none-any", "name = 'wren'\n")
 	server := index(t, password, map[string][]byte{file: data, wren: more})
-	dir := write(t, map[string]string{
+	dir := e2etest.Project(t, map[string]string{
 		"requirements.txt": "oak_hollow_nest==1.0\noak_hollow_wren @ " + server.URL + "/files/" + wren + "\n",
 		"main.py":          "import oak_hollow_nest, oak_hollow_wren\nprint(oak_hollow_wren.name, oak_hollow_nest.where)\n",
 		"birdhouse.yaml":   "language: python\nsecrets: [netrc]\nbuild: {env: {UV_DEFAULT_INDEX: \"" + server.URL + "/simple\"}}\n",
@@ -172,7 +160,7 @@ func TestPythonPrivateIndex(t *testing.T) {
 	// The configuration of pip has the index's address and the password.
 	config := filepath.Join(t.TempDir(), "pip.conf")
 	e2etest.Write(t, config, "[global]\nindex-url = "+strings.Replace(server.URL, "://", "://robin:"+password+"@", 1)+"/simple\n")
-	dir = write(t, map[string]string{
+	dir = e2etest.Project(t, map[string]string{
 		"requirements.txt": "oak_hollow_nest==1.0\n",
 		"main.py":          "import oak_hollow_nest\nprint(oak_hollow_nest.where)\n",
 		"birdhouse.yaml":   "language: python\nsecrets: [pip.conf]\n",
@@ -184,7 +172,7 @@ func TestPythonPrivateIndex(t *testing.T) {
 	checkSecret(t, name, out, password)
 
 	// The index that a manifest names, with credentials of its own, and no lock file.
-	dir = write(t, map[string]string{
+	dir = e2etest.Project(t, map[string]string{
 		"pyproject.toml": "[project]\nname = \"nest\"\nversion = \"1\"\nrequires-python = \">=3.11\"\ndependencies = [\"oak_hollow_nest\"]\n\n[[tool.uv.index]]\nname = \"oak-tree\"\nurl = \"" + server.URL + "/simple\"\n",
 		"main.py":        "import oak_hollow_nest\nprint(oak_hollow_nest.where)\n",
 		"birdhouse.yaml": "language: python\n",

@@ -46,7 +46,7 @@ func TestPythonServers(t *testing.T) {
 				words = append(words, fmt.Sprintf("%q", w))
 			}
 			files["birdhouse.yaml"] = fmt.Sprintf("language: python\nversion: \"3.13\"\nentrypoint: [%s]\n", strings.Join(words, ", "))
-			name, _ := e2etest.Build(t, write(t, files))
+			name, _ := e2etest.Build(t, e2etest.Project(t, files))
 			s := start(t, name, port)
 			if got := s.Get(t, p.path); !strings.Contains(got, p.want) {
 				t.Errorf("%s answers %.300q, without %q", p.name, got, p.want)
@@ -69,7 +69,7 @@ func TestPythonTools(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := write(t, map[string]string{
+	dir := e2etest.Project(t, map[string]string{
 		"requirements.txt": "black==25.11.0\nruff==0.14.5\ncsvkit==2.1.0\nimg2pdf==0.6.3\npgcli==4.3.0\npsycopg[binary]==3.2.12\ncertbot==5.1.0\npygments==2.19.2\n",
 		"birdhouse.yaml":   "language: python\nversion: \"3.13\"\ncmd: [black, --version]\n",
 	})

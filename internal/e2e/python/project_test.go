@@ -2,7 +2,6 @@ package python_test
 
 import (
 	"bytes"
-	"debug/elf"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -164,22 +163,4 @@ func contents(t *testing.T, img v1.Image) (files, modules []string) {
 	slices.Sort(files)
 	slices.Sort(modules)
 	return files, modules
-}
-
-// machines are the architectures of the machine code in an image's environment.
-func machines(t *testing.T, img v1.Image) []elf.Machine {
-	t.Helper()
-	var all []elf.Machine
-	for name, f := range e2etest.Files(t, img) {
-		if !strings.HasPrefix(name, "app/.venv/") || !strings.HasPrefix(string(f.Data), elf.ELFMAG) {
-			continue
-		}
-		program, err := elf.NewFile(bytes.NewReader(f.Data))
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		all = append(all, program.Machine)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }

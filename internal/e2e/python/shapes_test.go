@@ -55,7 +55,7 @@ func TestPythonShapes(t *testing.T) {
 		"twig.py":        "text = 'from git'\n",
 	})
 	file, data := wheel(t, "oak_hollow_nest", "1.0", "py3-none-any", "text = 'from a file'\n")
-	dir := write(t, map[string]string{
+	dir := e2etest.Project(t, map[string]string{
 		"requirements.txt": "starlette==0.50.0\nhypercorn==0.17.3\ntwig @ git+" + server.URL + "/twig.git@v1.0\n./wheels/" + file + "\n-e ./feather\n",
 		"wheels/" + file:   string(data),
 		"feather/pyproject.toml": "[project]\nname = \"acme-feather\"\nversion = \"1.0\"\n\n" + backend +
@@ -114,7 +114,7 @@ func TestPythonLarge(t *testing.T) {
 			name, server.URL+"/simple", server.URL, file, sha256.Sum256(wheels[file]), len(wheels[file]))
 	}
 	descriptor := "language: python\nbuild: {env: {UV_DEFAULT_INDEX: \"" + server.URL + "/simple\"}}\n"
-	dir := write(t, map[string]string{
+	dir := e2etest.Project(t, map[string]string{
 		"pyproject.toml": "[project]\nname = \"nest\"\nversion = \"1.0\"\nrequires-python = \">=3.11\"\ndependencies = [\"oak-hollow-big\"]\n\n[project.optional-dependencies]\nsongs = [\"oak-hollow-wren\"]\n\n[dependency-groups]\nnight = [\"oak-hollow-owl\"]\n",
 		"uv.lock":        lock,
 		"main.py":        "import importlib, oak_hollow_big\n\nbirds = []\nfor name in 'owl', 'wren':\n    try:\n        birds.append(importlib.import_module('oak_hollow_' + name).text)\n    except ModuleNotFoundError:\n        pass\nprint(oak_hollow_big.text, *birds)\n",
