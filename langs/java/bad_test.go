@@ -67,8 +67,8 @@ func TestBad(t *testing.T) {
 		"aot":              {java + "version: 21\nbuild: {aot: true}\n", []string{"pom.xml", pomText("a")}, []string{"birdhouse.yaml:3:14", "build.aot needs Java 25, and the image has 21"}},
 		"main":             {java + "build: {main: com/acme/Main}\n", []string{"pom.xml", pomText("a")}, []string{`"com/acme/Main" is not the full name of a class`}},
 		"module name":      {java + "build: {jlink: [\"java.base,java.sql\"]}\n", []string{"pom.xml", pomText("a")}, []string{"is not the name of a module"}},
-		"password":         {java, []string{"pom.xml", pomText("a"), ".mvn/settings.xml", "<settings><servers><server><id>a</id>\n<password>hunter2</password></server></servers></settings>"}, []string{".mvn/settings.xml:2:1", "the password of a repository is written here", "secrets: [settings.xml]"}},
-		"password in URL":  {java, []string{"pom.xml", pomText("a", "<repositories><repository><url>https://me:hunter2@repo.example.com/x</url></repository></repositories>")}, []string{"pom.xml:6:", "the password of a repository is written here"}},
+		"password":         {java, []string{"pom.xml", pomText("a"), ".mvn/settings.xml", "<settings><servers><server><id>a</id>\n<password>hunter2</password></server></servers></settings>"}, []string{".mvn/settings.xml: line 2: the password of a repository is written into the file", "secrets: [settings.xml]"}},
+		"password in URL":  {java, []string{"pom.xml", pomText("a", "<repositories><repository><url>https://me:hunter2@repo.example.com/x</url></repository></repositories>")}, []string{"pom.xml: line 6: the password of a repository is written into the file"}},
 		"malformed sum":    {java, []string{"pom.xml", pomText("a"), ".mvn/wrapper/maven-wrapper.properties", "distributionUrl=https://repo.example.com/maven2/org/apache/maven/apache-maven/3.9.9/apache-maven-3.9.9-bin.zip\ndistributionSha256Sum=abc\n"}, []string{"maven-wrapper.properties:2:", "is no SHA-256"}},
 		"gradle profiles":  {java + "build: {profiles: [a]}\n", gradleFiles("plugins { application }\n"), []string{"only Maven has profiles"}},
 		"no wrapper":       {java, []string{"build.gradle", "plugins { id 'application' }\n"}, []string{"gradle/wrapper/gradle-wrapper.properties", "gradle wrapper"}},
@@ -83,6 +83,7 @@ func TestBad(t *testing.T) {
 			for _, want := range c.want {
 				require.Contains(t, r.Text, want)
 			}
+			require.NotContains(t, r.Text, "hunter2", "a password is shown")
 		})
 	}
 }

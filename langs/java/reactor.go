@@ -351,7 +351,7 @@ func (r *reactor) check() spec.Problems {
 	var problems spec.Problems
 	for _, l := range r.repositories() {
 		if urlPassword.MatchString(l.text) {
-			problems = append(problems, l.in.problem(l.element, "the password of a repository is written here: caches and records of the build keep it", "write the URL without it, and give both as a secret: secrets: [settings.xml], with a server of the repository's id"))
+			problems = append(problems, writtenSecret(l.in.file, l.element.line, "password", "write the URL without it, and give both as a secret: secrets: [settings.xml], with a server of the repository's id"))
 		}
 	}
 	return append(problems, r.checkGit()...)

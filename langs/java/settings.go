@@ -41,7 +41,6 @@ func (p *project) checkSettings() spec.Problems {
 		if err != nil {
 			continue // Maven tells, when it reads the file
 		}
-		lines := strings.Split(string(data), "\n")
 		for _, server := range root.get("servers").all("server") {
 			for _, key := range []string{"password", "passphrase"} {
 				e := server.get(key)
@@ -49,10 +48,16 @@ func (p *project) checkSettings() spec.Problems {
 				if e == nil || e.text == "" || strings.Contains(e.text, "${") {
 					continue
 				}
-				problems = append(problems, app.LineProblem(name, e.line, lines[e.line-1], "", fmt.Sprintf("the %s of a repository is written here: caches and records of the build keep it", key),
+				problems = append(problems, writtenSecret(name, e.line, key,
 					"remove the file from the project and give it as a secret: secrets: [settings.xml], and --secret id=settings.xml,src=FILE\nor name a variable: <"+key+">${env.REPOSITORY_PASSWORD}</"+key+">, with secrets: [{id: REPOSITORY_PASSWORD, env: REPOSITORY_PASSWORD}]"))
 			}
 		}
 	}
 	return problems
+}
+
+// writtenSecret is the error for a password in a file of the project. It has no range: the
+// line, which an error shows, has the password in it.
+func writtenSecret(file string, line int, what, hint string) spec.Problem {
+	return app.FileProblem(file, fmt.Sprintf("line %d: the %s of a repository is written into the file: whoever has the project, a build record or a cache can read it", line, what), hint)
 }

@@ -67,7 +67,7 @@ func TestJavaBadInput(t *testing.T) {
 		{"a wrapper of Gradle without a checksum", "gradle", []func(testing.TB, string){change("gradle/wrapper/gradle-wrapper.properties", "distributionSha256Sum=", "other=")},
 			nil, []string{"gradle-wrapper.properties", "distributionSha256Sum"}},
 		{"a password in the project", "hello", []func(testing.TB, string){add(".mvn/maven.config", "-s\n.mvn/settings.xml\n"), add(".mvn/settings.xml", "<settings><servers><server><id>oak</id><username>robin</username><password>sings-at-dawn</password></server></servers></settings>\n")},
-			nil, []string{".mvn/settings.xml:1", "settings.xml"}},
+			nil, []string{".mvn/settings.xml: line 1: the password", "secrets: [settings.xml]"}},
 		{"a jar that is not there", "jar", []func(testing.TB, string){change("birdhouse.yaml", "birds.jar", "bird.jar")},
 			nil, []string{"birdhouse.yaml:2", "dist/bird.jar"}},
 		{"a cache of the start for an old Java", "hello", []func(testing.TB, string){add("birdhouse.yaml", "language: java\nbuild: {aot: true}\n")},
@@ -84,6 +84,9 @@ func TestJavaBadInput(t *testing.T) {
 			e2etest.Contains(t, out, c.tool...)
 			said := e2etest.Said(out)
 			e2etest.Contains(t, said, c.want...)
+			if strings.Contains(out, "sings-at-dawn") {
+				t.Errorf("the password is shown:\n%s", out)
+			}
 			for _, noise := range e2etest.Noise {
 				if strings.Contains(said, noise) {
 					t.Errorf("the error has %q in it:\n%s", noise, said)
