@@ -269,6 +269,19 @@ func TestOneLine(t *testing.T) {
 	}
 }
 
+// A file that the plan only names may be larger than any that it reads.
+func TestLargeFile(t *testing.T) {
+	f := &fake{files: sample(t, "java/jar")}
+	f.files["dist/birds.jar"] = &fstest.MapFile{Data: make([]byte, 64<<20), Mode: 0o644}
+	if _, err := build(t, f); err != nil {
+		t.Fatal(err)
+	}
+	delete(f.files, "dist/birds.jar")
+	if _, err := build(t, f); err == nil || !strings.Contains(err.Error(), "dist/birds.jar") {
+		t.Errorf("without the file: %v", err)
+	}
+}
+
 // The descriptor has the name the client says, or one of ours.
 func TestDescriptorName(t *testing.T) {
 	files := sample(t, "go/hello")
