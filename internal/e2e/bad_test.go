@@ -107,7 +107,7 @@ birdhouse.yaml:4:7: the alias "*e" is not allowed
 	},
 	{
 		name: "an empty file", descriptor: "", clients: true,
-		want: "birdhouse.yaml: the descriptor is empty\n    a descriptor's shortest form is one line: language: go (or python, node)\n1 problem, nothing was built\n",
+		want: "birdhouse.yaml: the descriptor is empty\n    a descriptor's shortest form is one line: language: go (or java, python, node)\n1 problem, nothing was built\n",
 	},
 	{
 		name: "two documents", descriptor: "language: go\n---\nlanguage: go\n", clients: true,
@@ -125,11 +125,11 @@ birdhouse.yaml:4:7: the alias "*e" is not allowed
 	},
 	{
 		name: "no mapping", descriptor: "[]\n",
-		want: "birdhouse.yaml:1:1: the descriptor is a list where `key: value` lines are wanted\n  1 | []\n    | ^^\n    | a descriptor's shortest form is one line: language: go (or python, node)\n1 problem, nothing was built\n",
+		want: "birdhouse.yaml:1:1: the descriptor is a list where `key: value` lines are wanted\n  1 | []\n    | ^^\n    | a descriptor's shortest form is one line: language: go (or java, python, node)\n1 problem, nothing was built\n",
 	},
 	{
 		name: "another language", descriptor: "language: rust\n",
-		want: "birdhouse.yaml:1:11: language: \"rust\" is not a language that birdhouse knows\n  1 | language: rust\n    |           ^^^^ write one of: go, python, node\n1 problem, nothing was built\n",
+		want: "birdhouse.yaml:1:11: language: \"rust\" is not a language that birdhouse knows\n  1 | language: rust\n    |           ^^^^ write one of: go, java, python, node\n1 problem, nothing was built\n",
 	},
 	{
 		name: "paths that leave the context", descriptor: "language: go\ndir: ../x\npackage: /etc\ncopy: [\"../../etc/passwd:/x\"]\n", clients: true,
