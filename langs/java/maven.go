@@ -211,7 +211,7 @@ func (b *builder) classPathFile() string {
 }
 
 // mavenHint is what to try when Maven fails.
-const mavenHint = `what Maven says is above. Where it could not get a package or a parent, from earlier-builds or from any repository:
+const mavenHint = `what is wrong is said above. Where Maven could not get a package or a parent, from earlier-builds or from any repository:
 private repositories need credentials: secrets: [settings.xml], and --secret id=settings.xml,src=$HOME/.m2/settings.xml
 a parent in a folder further up must be in the build context: build with that folder as context, and write dir:`
 

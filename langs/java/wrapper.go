@@ -132,13 +132,14 @@ func (p *project) readWrapper() (*wrapper, spec.Problems) {
 }
 
 // unpack compares a distribution's checksum and unpacks it: $0 is the file, $1 the
-// checksum, $2 where the checksum is written, $3 the folder in the distribution.
+// checksum, $2 where the checksum is written, $3 the folder in the distribution, $4 the exit
+// code for another checksum.
 const unpack = `got=$(sha256sum "$0") && got=${got%% *}
 if [ "$got" != "$1" ]; then
   echo "$2: distributionSha256Sum is not that of ${0##*/}" >&2
   echo "  wanted $1" >&2
   echo "  got    $got" >&2
-  exit 1
+  exit "$4"
 fi
 case $0 in
 *.zip) jar xf "$0" ;;
@@ -166,10 +167,11 @@ func (b *builder) fetchMaven() plan.Stage {
 			Name: "get Maven " + w.version,
 			Args: []string{
 				plan.StepsProgram, "exec", "--before", app.JSON(exec.Command{Args: fetch}), "--normalize", wrapperHome, "--",
-				"/bin/sh", "-euc", unpack, path.Join(dir, name), w.sum, fmt.Sprintf("%s:%d", w.file, w.sumLine), "apache-maven-" + w.version,
+				"/bin/sh", "-euc", unpack, path.Join(dir, name), w.sum, fmt.Sprintf("%s:%d", w.file, w.sumLine), "apache-maven-" + w.version, fmt.Sprint(plan.FirstBlame),
 			},
 			Env: own.mavenEnv(), Dir: wrapperHome, Network: true,
 			Mounts: append([]plan.Mount{{Kind: plan.MountOutput, Target: wrapperHome}}, own.mavenMounts(repository)...),
+			Blame:  []string{fmt.Sprintf("%s:%d: distributionSha256Sum is not that of %s", w.file, w.sumLine, name)},
 			Hint:   "the distribution comes from the repository that Maven is set to, which a mirror in settings.xml changes",
 		}},
 	}
