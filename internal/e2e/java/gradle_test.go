@@ -60,7 +60,7 @@ func TestJavaGradle(t *testing.T) {
 		}
 		img := e2etest.Stored(t, name, "")
 		layers := laidOut(t, img)
-		has(t, layers, []string{"libs/gson-2.13.2.jar libs/error_prone_annotations-2.41.0.jar", "libs/birds.jar", "jvm.* resources/**", "classes/com/example/app/App.class"})
+		has(t, layers, []string{"libs/gson-2.13.2.jar libs/error_prone_annotations-2.41.0.jar", "libs/birds.jar", "jvm.*", "classes/com/example/app/App.class"})
 		if len(layers) == 4 {
 			made(t, "birds.jar", layers[1]["libs/birds.jar"].Data)
 		}
