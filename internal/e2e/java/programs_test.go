@@ -142,7 +142,8 @@ func TestJavaPrograms(t *testing.T) {
 			name, _ := e2etest.Build(t, e2etest.Project(t, files))
 			var flags []string
 			for _, e := range p.env {
-				flags = append(flags, "-e", ports.Replace(e))
+				name, value, _ := strings.Cut(e, "=")
+				flags = append(flags, "-e", name+"="+ports.Replace(value))
 			}
 			if p.path != "" {
 				s := start(t, name, port, flags...)
