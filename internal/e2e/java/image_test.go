@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -210,9 +211,18 @@ func onlyLast(t *testing.T, before, after e2etest.Contents) {
 // modules are those of the runtime, as its file release has them.
 func modules(t *testing.T, img v1.Image, version string) []string {
 	t.Helper()
-	release := string(e2etest.Content(t, img, "usr/lib/jvm/java-"+version+"/release"))
+	files := e2etest.Files(t, img)
+	home := "usr/lib/jvm/java-" + version
+	if link, ok := files[home]; ok && link.Linkname != "" { // Debian's own
+		home = path.Join(path.Dir(home), link.Linkname)
+	}
+	f, ok := files[home+"/release"]
+	if !ok {
+		t.Fatalf("the image has no %s/release: %q", home, slices.Sorted(maps.Keys(files)))
+	}
+	release := string(f.Data)
 	_, list, _ := strings.Cut(release, "MODULES=\"")
-	list, _, ok := strings.Cut(list, "\"")
+	list, _, ok = strings.Cut(list, "\"")
 	if !ok {
 		t.Fatalf("the runtime's file release names no modules:\n%s", release)
 	}

@@ -45,7 +45,7 @@ const (
 // Defaults are the options of a build.
 func Defaults() Options {
 	return Options{
-		Java: "java", ArgsFile: javaspec.ArgsFile, Settle: 2 * time.Second, Limit: 30 * time.Second,
+		Java: "java", ArgsFile: javaspec.ArgsFile, Settle: 2 * time.Second, Limit: 2 * time.Minute,
 		TCP:    []string{"/proc/net/tcp", "/proc/net/tcp6"},
 		Stdout: os.Stdout, Stderr: os.Stderr,
 	}
