@@ -36,7 +36,7 @@ var samples = []sample{
 		says:   []string{"Tests run: 1, Failures: 0"}, not: []string{"libs/lombok", "libs/junit"}},
 	{name: "shaded", small: true, version: "25", want: `["robin","wren"]`, layers: []string{"jvm.* *.jar"}, says: []string{"one layer"}},
 	{name: "spring-war", serves: true, path: "/servlet", version: "21", want: "<p>hello from a war</p>",
-		layers: []string{"WEB-INF/lib/*.jar WEB-INF/lib-provided/*.jar org/springframework/boot/loader/**", "jvm.* META-INF/MANIFEST.MF WEB-INF/*.idx WEB-INF/classes/application.properties index.html", "WEB-INF/classes/com/example/aviary/*.class"}},
+		layers: []string{"WEB-INF/lib/*.jar WEB-INF/lib-provided/*.jar org/springframework/boot/loader/**", "jvm.* META-INF/MANIFEST.MF META-INF/services/* WEB-INF/*.idx WEB-INF/classes/application.properties index.html", "WEB-INF/classes/com/example/aviary/*.class"}},
 	{name: "quarkus", serves: true, version: "21", want: "hello from quarkus",
 		layers: []string{"lib/boot/*.jar lib/main/*.jar", "app/*.jar jvm.* quarkus-run.jar quarkus/*"}},
 	{name: "modules", small: true, serves: true, version: "21", want: "robin, swift, wren",
