@@ -105,6 +105,10 @@ func Members(t testing.TB, from interface {
 	for tr := tar.NewReader(r); ; {
 		h, err := tr.Next()
 		if err == io.EOF {
+			// What cannot read a layer ends the archive, and then fails.
+			if _, err := io.Copy(io.Discard, r); err != nil {
+				t.Fatal(err)
+			}
 			return out
 		}
 		if err != nil {
