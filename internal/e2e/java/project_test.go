@@ -181,7 +181,7 @@ func TestJavaAOT(t *testing.T) {
 		t.Errorf("%d classes are taken from the cache", n)
 	}
 	img := e2etest.Stored(t, name, "")
-	has(t, laidOut(t, img), []string{"libs/*.jar", "jvm.*", "app.jar", "app.aot"})
+	has(t, laidOut(t, img), []string{"libs/*.jar", "app.jar jvm.*", "app.aot"})
 
 	out := e2etest.Fails(t, 1, e2etest.Birdhouse(t, "build", "-t", "never", "--progress=plain", "--platform", "linux/arm64", dir))
 	e2etest.Contains(t, e2etest.Said(out), "aot", "linux/arm64")
