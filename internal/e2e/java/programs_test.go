@@ -121,7 +121,7 @@ func TestJavaPrograms(t *testing.T) {
 		{jar: "greenmail-standalone-", env: []string{"JAVA_TOOL_OPTIONS=-Dgreenmail.smtp.hostname=127.0.0.1 -Dgreenmail.smtp.port=OTHER -Dgreenmail.api.hostname=127.0.0.1 -Dgreenmail.api.port=PORT"},
 			path: "/api/service/readiness", want: "Service running"},
 		// It was made by Spring Boot's plugin, and is taken apart.
-		{jar: "zipkin-server-", env: []string{"QUERY_PORT=PORT"}, path: "/health", want: `"status" : "UP"`, layers: []string{"libs/*.jar", "jvm.* resources/**", "classes/**"}},
+		{jar: "zipkin-server-", env: []string{"QUERY_PORT=PORT"}, path: "/health", want: `"status" : "UP"`, layers: []string{"libs/*.jar jvm.* resources/** classes/**"}},
 		// It needs the compiler's modules, and packages that the manifest opens.
 		{jar: "google-java-format-", args: []string{"-"}, input: "class A{int  b( ){return 1;}}", want: "class A {\n  int b() {\n    return 1;\n  }\n}\n"},
 		{jar: "antlr4-", args: []string{"-depend", "/app/Nest.g4"}, files: map[string]string{"Nest.g4": "grammar Nest;\nnest : BIRD+ EOF ;\nBIRD : [a-z]+ ;\n"}, want: "NestParser.java : /app/Nest.g4"},
