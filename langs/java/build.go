@@ -91,6 +91,20 @@ func (b *builder) runBase() plan.Base {
 // at is a folder of the project in the build containers.
 func at(dir string) string { return path.Join(sourceDir, dir) }
 
+// withDeps are the mounts of a stage that has the project and what the stage deps downloaded,
+// beside the tool's own.
+func (b *builder) withDeps(tool []plan.Mount) []plan.Mount {
+	return append([]plan.Mount{b.sources(), {Kind: plan.MountStage, Target: depsDir, From: depsStage, Large: true}}, tool...)
+}
+
+// tests is the stage that runs tests before the image is made.
+func (b *builder) tests(step plan.Step) plan.Stage {
+	step.Network = true
+	step.Mounts = append(step.Mounts, plan.Mount{Kind: plan.MountOutput, Target: outDir})
+	step.Asked, step.Hint = "test", "the image is built when the tests pass; they run as root"
+	return plan.Stage{Name: testStage, Base: b.base(), Gate: true, Steps: []plan.Step{step}}
+}
+
 func (b *builder) stages() []plan.Stage {
 	var stages []plan.Stage
 	switch {
@@ -165,7 +179,6 @@ func (b *builder) javaSpec() javaspec.Spec {
 		s.Configured = b.gradle.app.mains()
 		if b.gradle.app.task == "installDist" {
 			s.File = path.Join(s.Built, "install", b.gradle.app.name)
-			s.Built = ""
 		}
 	default:
 		s.File = at(b.archive)
@@ -246,7 +259,7 @@ var reservedEnv = map[string]string{
 	"GRADLE_OPTS": "",
 }
 
-// offlineEnv are the variables of a step of the build.
+// env is a step's environment, with what the descriptor adds to that of the build.
 func (b *builder) env(env []plan.Env) []plan.Env {
 	return app.AppendEnv(env, app.BuildEnv(b.spec))
 }

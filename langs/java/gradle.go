@@ -345,13 +345,7 @@ func (g *gradle) choose() spec.Problems {
 				return nil
 			}
 		}
-		hint := "there are\n" + app.Listed(packageLines(names))
-		if len(names) == 0 {
-			hint = "the project has no modules: remove the line, or name the folder with dir:"
-		} else {
-			hint = spec.Meant(":"+clean, names, hint)
-		}
-		return spec.Problems{s.Problem("package[0]", fmt.Sprintf("package: %q is no module of the project", name), hint)}
+		return noModule(s, name, names)
 	}
 	if g.project.dir != g.root {
 		for _, m := range g.modules {

@@ -98,16 +98,11 @@ func (g *gradle) manifests() []string {
 	return patterns
 }
 
-// gradleDepsMounts are the mounts of a stage that has what the stage deps downloaded.
-func (b *builder) gradleDepsMounts() []plan.Mount {
-	return append([]plan.Mount{b.sources(), {Kind: plan.MountStage, Target: depsDir, From: depsStage, Large: true}}, b.gradleMounts()...)
-}
-
 // gradleBuild makes the program and lays it out.
 func (b *builder) gradleBuild() plan.Stage {
 	step := plan.Step{
 		Name: "gradle " + b.gradle.app.taskPath(), Env: b.gradleEnv(), Dir: at(b.gradle.root), Network: true,
-		Mounts: b.gradleDepsMounts(), Hint: gradleHint,
+		Mounts: b.withDeps(b.gradleMounts()), Hint: gradleHint,
 	}
 	return b.layOut(step, [][]string{{"/bin/sh", "-c", takeDownloads}, b.gradlew(b.gradle.app.taskPath(), "-x", "test")})
 }
@@ -119,13 +114,8 @@ func (b *builder) gradleTest() plan.Stage {
 	if c := b.spec.Test.Command; c != nil {
 		command, name = append([]string{plan.StepsProgram, "jvm", "--"}, c...), strings.Join(c, " ")
 	}
-	return plan.Stage{
-		Name: testStage, Base: b.base(), Gate: true,
-		Steps: []plan.Step{{
-			Name: name, Args: append([]string{"/bin/sh", "-ec", takeDownloads + "\n" + `exec "$0" "$@"`}, command...), Env: b.gradleEnv(), Dir: at(b.gradle.root), Network: true,
-			Mounts: append(b.gradleDepsMounts(), plan.Mount{Kind: plan.MountOutput, Target: outDir}),
-			Asked:  "test",
-			Hint:   "the image is built when the tests pass; they run as root",
-		}},
-	}
+	return b.tests(plan.Step{
+		Name: name, Args: append([]string{"/bin/sh", "-ec", takeDownloads + "\n" + `exec "$0" "$@"`}, command...), Env: b.gradleEnv(), Dir: at(b.gradle.root),
+		Mounts: b.withDeps(b.gradleMounts()),
+	})
 }

@@ -2,6 +2,7 @@ package java
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"sort"
@@ -242,11 +243,6 @@ func (b *builder) neverRead() []string {
 	return patterns
 }
 
-// found are the mounts of a stage that has what the stage deps downloaded.
-func (b *builder) withDeps() []plan.Mount {
-	return append([]plan.Mount{b.sources(), {Kind: plan.MountStage, Target: depsDir, From: depsStage, Large: true}}, b.mavenMounts(depsDir)...)
-}
-
 // mavenBuild makes the program and lays it out.
 func (b *builder) mavenBuild() plan.Stage {
 	skip := "-Dmaven.test.skip=true"
@@ -255,7 +251,7 @@ func (b *builder) mavenBuild() plan.Stage {
 	}
 	command := b.command(repository, append([]string{skip}, goals...)...)
 	step := plan.Step{
-		Name: "mvn package", Env: b.mavenEnv(), Dir: at(b.reactor().top.dir), Network: true, Mounts: b.withDeps(), Hint: mavenHint,
+		Name: "mvn package", Env: b.mavenEnv(), Dir: at(b.reactor().top.dir), Network: true, Mounts: b.withDeps(b.mavenMounts(depsDir)), Hint: mavenHint,
 	}
 	if b.shape.classPath {
 		command = append([]string{"/bin/sh", "-c", withClassPath, b.classPathFile()}, command...)
@@ -271,15 +267,7 @@ func (b *builder) mavenTest() plan.Stage {
 	if c := b.spec.Test.Command; c != nil {
 		command, name = append([]string{plan.StepsProgram, "jvm", "--"}, c...), strings.Join(c, " ")
 	}
-	return plan.Stage{
-		Name: testStage, Base: b.base(), Gate: true,
-		Steps: []plan.Step{{
-			Name: name, Args: command, Env: b.mavenEnv(), Dir: at(b.reactor().top.dir), Network: true,
-			Mounts: append(b.withDeps(), plan.Mount{Kind: plan.MountOutput, Target: outDir}),
-			Asked:  "test",
-			Hint:   "the image is built when the tests pass; they run as root",
-		}},
-	}
+	return b.tests(plan.Step{Name: name, Args: command, Env: b.mavenEnv(), Dir: at(b.reactor().top.dir), Mounts: b.withDeps(b.mavenMounts(depsDir))})
 }
 
 // reactor is what the poms say.
@@ -288,10 +276,9 @@ func (b *builder) reactor() *reactor { return b.project.maven }
 // manifests are patterns of the files that decide what Maven downloads.
 func (r *reactor) manifests() []string {
 	var patterns []string
-	for file := range r.read {
+	for _, file := range slices.Sorted(maps.Keys(r.read)) {
 		patterns = append(patterns, app.EscapePattern(file))
 	}
-	sort.Strings(patterns)
 	patterns = append(patterns, app.EscapePattern(path.Join(r.top.dir, ".mvn"))+"/**")
 	for _, dir := range r.localRepositories() {
 		patterns = append(patterns, app.EscapePattern(dir)+"/**")
@@ -302,7 +289,7 @@ func (r *reactor) manifests() []string {
 // repositories are those that the poms name beside Maven's own.
 func (r *reactor) repositories() []located {
 	var found []located
-	for _, file := range sortedFiles(r.read) {
+	for _, file := range slices.Sorted(maps.Keys(r.read)) {
 		p := r.read[file]
 		for _, part := range p.parts() {
 			for _, e := range slices.Concat(part.get("repositories").all("repository"), part.get("pluginRepositories").all("pluginRepository")) {
@@ -313,15 +300,6 @@ func (r *reactor) repositories() []located {
 		}
 	}
 	return found
-}
-
-func sortedFiles(read map[string]*pom) []string {
-	var files []string
-	for file := range read {
-		files = append(files, file)
-	}
-	sort.Strings(files)
-	return files
 }
 
 // localRepositories are folders of the project that are repositories.
@@ -369,23 +347,15 @@ func (r *reactor) testJars() bool {
 func (r *reactor) shape() shape {
 	p := r.app
 	needed := r.needed()
-	s := shape{libraries: p.hasRuntime(), modules: len(needed) > 0, resources: true}
-	others := 0
-	for _, d := range p.dependencies() {
-		if d.runs() && !slices.ContainsFunc(needed, func(m *pom) bool { return r.is(m, d) }) {
-			others++
-			s.snapshots = s.snapshots || strings.HasSuffix(d.version, "-SNAPSHOT")
-		}
-	}
-	for _, m := range needed {
+	s := shape{modules: len(needed) > 0, resources: true}
+	for _, m := range append([]*pom{p}, needed...) {
 		for _, d := range m.dependencies() {
 			if d.runs() && !slices.ContainsFunc(needed, func(m *pom) bool { return r.is(m, d) }) {
-				others++
+				s.libraries = true
 				s.snapshots = s.snapshots || strings.HasSuffix(d.version, "-SNAPSHOT")
 			}
 		}
 	}
-	s.libraries = others > 0
 	boot := p.uses(bootPlugin)
 	switch {
 	case p.uses(quarkusPlugin) || p.packaging() == "quarkus":

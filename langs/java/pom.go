@@ -382,10 +382,5 @@ func (p *pom) managed(groupID, artifactID string) *element {
 	return nil
 }
 
-// hasRuntime says whether the program needs libraries when it runs.
-func (p *pom) hasRuntime() bool {
-	return slices.ContainsFunc(p.dependencies(), dependency.runs)
-}
-
 // runs says whether the running program needs a dependency.
 func (d dependency) runs() bool { return d.scope == "compile" || d.scope == "runtime" }

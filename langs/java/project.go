@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/birdhouse-build/birdhouse/langs/app"
@@ -34,9 +33,6 @@ type project struct {
 	gradle *gradle
 }
 
-// archives are what the names of ready-made programs end with.
-var archives = []string{".jar", ".war"}
-
 // load reads the build files. It returns nil and at least one error when they cannot be used.
 func load(s *spec.Spec, files fs.FS) (*project, spec.Problems) {
 	p := &project{spec: s, files: app.Files{FS: files}}
@@ -47,7 +43,7 @@ func load(s *spec.Spec, files fs.FS) (*project, spec.Problems) {
 	if len(s.Package) > 1 {
 		return nil, spec.Problems{s.Problem("package[1]", "package: an image has one Java program", "write one, and give each an image of its own in images")}
 	}
-	if len(s.Package) == 1 && slices.Contains(archives, path.Ext(s.Package[0])) {
+	if len(s.Package) == 1 && isArchive(s.Package[0]) {
 		return p.loadArchive(s.Package[0])
 	}
 	if problems = p.chooseTool(); problems.HasErrors() {
@@ -123,11 +119,6 @@ func (p *project) chooseTool() spec.Problems {
 	return nil
 }
 
-// settings are what people write down about a build: properties, and for Maven profiles.
-func (p *project) properties() map[string]string {
-	return p.spec.Build.Properties
-}
-
 // packageLines are the lines that choose one of several modules.
 func packageLines(names []string) []string {
 	var lines []string
@@ -135,6 +126,15 @@ func packageLines(names []string) []string {
 		lines = append(lines, "package: "+n)
 	}
 	return lines
+}
+
+// noModule is the error for a `package` that is none of the modules of these names.
+func noModule(s *spec.Spec, name string, names []string) spec.Problems {
+	hint := "the project has no modules: remove the line, or name the folder with dir:"
+	if len(names) > 0 {
+		hint = spec.Meant(":"+moduleName(name), names, "there are\n"+app.Listed(packageLines(names)))
+	}
+	return spec.Problems{s.Problem("package[0]", fmt.Sprintf("package: %q is no module of the project", name), hint)}
 }
 
 // moduleName is the name of a module as `package` has it, without the colon that Maven and

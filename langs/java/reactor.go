@@ -101,7 +101,7 @@ func (r *reactor) configure(dir string) spec.Problems {
 		}
 	}
 	r.profiles = append(r.profiles, r.project.spec.Build.Profiles...)
-	for key, value := range r.project.properties() {
+	for key, value := range r.project.spec.Build.Properties {
 		r.given[key] = value
 	}
 	return nil
@@ -293,14 +293,11 @@ func (r *reactor) chooseNamed(name string) spec.Problems {
 	}
 	switch {
 	case len(found) == 0:
-		names := r.names(r.programs())
-		hint := "there are\n" + app.Listed(packageLines(names))
-		if len(r.poms) == 1 {
-			hint = "the project has no modules: remove the line, or name the folder with dir:"
-		} else {
-			hint = spec.Meant(":"+clean, names, hint)
+		var names []string
+		if len(r.poms) > 1 {
+			names = r.names(r.programs())
 		}
-		return spec.Problems{s.Problem("package[0]", fmt.Sprintf("package: %q is no module of the project", name), hint)}
+		return noModule(s, name, names)
 	case found[0].packaging() == "pom":
 		return spec.Problems{s.Problem("package[0]", fmt.Sprintf("package: %s makes no jar: its packaging is pom", name), "name one of its modules:\n"+app.Listed(packageLines(r.names(r.programs()))))}
 	}

@@ -190,8 +190,8 @@ func (p *pom) compiledFor() (*app.Asked, spec.Problems) {
 	return nil, nil
 }
 
-// wrapperDir is where the settings of a wrapper are, below the folder of the project.
-func wrapperDir(tool string) string {
+// wrapperFile is the file with the settings of a tool's wrapper, below the project's folder.
+func wrapperFile(tool string) string {
 	if tool == gradleTool {
 		return path.Join("gradle", "wrapper", "gradle-wrapper.properties")
 	}

@@ -74,7 +74,7 @@ func (p *project) readWrapper() (*wrapper, spec.Problems) {
 	default:
 		return nil, nil
 	}
-	file := path.Join(root, wrapperDir(p.tool))
+	file := path.Join(root, wrapperFile(p.tool))
 	data, err := p.files.Read(file)
 	if err != nil {
 		return nil, spec.Problems{app.Unreadable(file, err)}

@@ -25,7 +25,7 @@ type run struct {
 	stdout io.Writer
 	noting sync.Mutex
 	jdk    *jimage.Image
-	own    *ownJars
+	own    contents
 
 	// names are those of files that libraries have in the image.
 	names map[string]bool
@@ -130,14 +130,12 @@ func (r *run) run() error {
 	return r.link(found)
 }
 
-// noteLater notes what is found while several archives are looked at.
-func (r *run) noteLater(format string, args ...any) {
+// note tells what was found; several archives are looked at at once.
+func (r *run) note(format string, args ...any) {
 	r.noting.Lock()
 	defer r.noting.Unlock()
-	r.note(format, args...)
+	fmt.Fprintf(r.stdout, format+"\n", args...)
 }
-
-func (r *run) note(format string, args ...any) { fmt.Fprintf(r.stdout, format+"\n", args...) }
 
 // flags are what the virtual machine is told of its own accord: what JAVA_TOOL_OPTIONS
 // says counts more than a file of flags, as it would not than arguments.

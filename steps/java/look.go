@@ -185,7 +185,7 @@ func (r *run) lookAt(u unit) (*findings, error) {
 			err = r.class(l, c)
 		} else if !u.own {
 			// A library may have what only looks like a class.
-			r.noteLater("warning: %s in the library %s is no class: %v", e.name, u.jar.name, err)
+			r.note("warning: %s in the library %s is no class: %v", e.name, u.jar.name, err)
 			continue
 		} else {
 			err = fmt.Errorf("reading the class %s in %s: %w", e.name, u.jar.name, err)

@@ -7,14 +7,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 )
-
-// ownJars are the jars that were built of the project's modules. A library is one of
-// them when it has the same content, wherever it was copied to and whatever it is
-// called there.
-type ownJars struct {
-	jars map[content]string
-}
 
 // content tells files apart: whose they are decides in which layer they are, and
 // nothing else.
@@ -23,9 +17,14 @@ type content struct {
 	crc  uint32
 }
 
-// findOwnJars looks for jars where Maven and Gradle put them.
-func findOwnJars(project string) (*ownJars, error) {
-	o := &ownJars{map[content]string{}}
+// contents are those of some files.
+type contents map[content]bool
+
+// findOwnJars looks for the jars of the project's modules where Maven and Gradle put them. A
+// library is one of them when it has the same content, wherever it was copied to and
+// whatever it is called there.
+func findOwnJars(project string) (contents, error) {
+	own := contents{}
 	err := filepath.WalkDir(project, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -35,34 +34,39 @@ func findOwnJars(project string) (*ownJars, error) {
 		}
 		switch entry.Name() {
 		case "target":
-			return o.addAll(path.Join(name, "*.jar"))
+			return own.addAll(path.Join(name, "*.jar"))
 		case "build":
-			return o.addAll(path.Join(name, "libs/*.jar"))
+			return own.addAll(path.Join(name, "libs/*.jar"))
 		case ".git", ".gradle", "node_modules":
 			return fs.SkipDir
 		}
 		return nil
 	})
-	return o, err
+	return own, err
 }
 
 // addAll adds the jars that match, and has the walk pass over the rest.
-func (o *ownJars) addAll(pattern string) error {
+func (o contents) addAll(pattern string) error {
 	files, err := filepath.Glob(pattern)
 	if err != nil {
 		return fs.SkipDir // its name is no pattern; its jars are libraries like others
 	}
+	if err := o.add(slices.DeleteFunc(files, func(f string) bool { return !isFile(f) })); err != nil {
+		return err
+	}
+	return fs.SkipDir
+}
+
+// add adds files.
+func (o contents) add(files []string) error {
 	for _, file := range files {
-		if !isFile(file) {
-			continue
-		}
 		c, err := contentOf(file)
 		if err != nil {
 			return err
 		}
-		o.jars[c] = file
+		o[c] = true
 	}
-	return fs.SkipDir
+	return nil
 }
 
 func contentOf(file string) (content, error) {
@@ -74,9 +78,4 @@ func contentOf(file string) (content, error) {
 	sum := crc32.NewIEEE()
 	n, err := io.Copy(sum, f)
 	return content{n, sum.Sum32()}, err
-}
-
-func (o *ownJars) has(c content) bool {
-	_, ok := o.jars[c]
-	return ok
 }

@@ -81,7 +81,7 @@ func snapshot(name string) bool {
 // layerOf is the layer of a library.
 func (r *run) layerOf(name string, c content) string {
 	switch {
-	case r.own.has(c):
+	case r.own[c]:
 		return javaspec.Modules
 	case snapshot(name):
 		return javaspec.Snapshots
@@ -534,24 +534,15 @@ func (r *run) layOutDist(a *artifact) (*program, error) {
 	}
 	p := &program{artifact: a, main: s.main, source: "the start script in " + a.name + "/bin"}
 	r.options = append(r.options, s.options...)
-	// Gradle leaves the jars that it has made of the project beside what it installs.
-	built := r.spec.Built
-	if into := path.Dir(a.dir); built == "" && path.Base(into) == "install" {
-		built = path.Dir(into)
-	}
 	var libs []string
-	if built != "" {
-		if libs, err = candidates(path.Join(built, "libs")); err != nil {
+	if r.spec.Built != "" {
+		if libs, err = candidates(path.Join(r.spec.Built, "libs")); err != nil {
 			return nil, err
 		}
 	}
-	own := map[content]bool{}
-	for _, lib := range libs {
-		c, err := contentOf(lib)
-		if err != nil {
-			return nil, err
-		}
-		own[c] = true
+	own := contents{}
+	if err := own.add(libs); err != nil {
+		return nil, err
 	}
 	for i, lib := range s.classPath {
 		c, err := contentOf(lib)

@@ -69,8 +69,8 @@ type Spec struct {
 	// and of libs, of which sources, documentation, tests and originals of shaded
 	// ones do not count.
 	Built string `json:"built,omitempty"`
-	// File is a ready-made jar or war, or one that the plan knows the name of, in place of
-	// Built. Or a folder: that of a Quarkus application, or one of Gradle's installDist.
+	// File is the program where the plan knows its name: a jar or war, ready-made when Built
+	// is "", or a folder, that of a Quarkus application or of Gradle's installDist.
 	File string `json:"file,omitempty"`
 	// Name is what the jar is called without extension, as far as the plan knows; it
 	// decides between several. May be "".
