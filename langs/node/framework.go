@@ -70,14 +70,16 @@ func (p *project) config(name string) (file string, text string, problems spec.P
 // firstFile returns the first file of JavaScript with one of these names, which lack
 // the ending, in the package's folder.
 func (p *project) firstFile(names ...string) (file string, text string, problems spec.Problems) {
-	for i := range len(names) * len(configNames) {
-		file := path.Join(p.app.dir, names[i/len(configNames)]+configNames[i%len(configNames)])
-		data, err := p.files.Read(file)
-		if err != nil {
-			return file, "", spec.Problems{app.Unreadable(file, err)}
-		}
-		if data != nil {
-			return file, withoutComments(string(data)), nil
+	for _, name := range names {
+		for _, ending := range configNames {
+			file := path.Join(p.app.dir, name+ending)
+			data, err := p.files.Read(file)
+			if err != nil {
+				return file, "", spec.Problems{app.Unreadable(file, err)}
+			}
+			if data != nil {
+				return file, withoutComments(string(data)), nil
+			}
 		}
 	}
 	return "", "", nil
