@@ -73,9 +73,9 @@ type usage struct {
 const usageAge = 24 * time.Hour
 
 // roomLeft says that the cache is surely below its limit: even if everything
-// that was written to the disk since the last look had gone into it.
-func (s *state) roomLeft(now time.Time) bool {
-	d := disk(s.dir)
+// that was written to the disk since the last look had gone into it. d is the
+// disk's state now.
+func (s *state) roomLeft(d diskSpace, now time.Time) bool {
 	b, err := os.ReadFile(s.usageFile())
 	if s.killed || err != nil || d.free < s.limit.free {
 		return false
@@ -96,7 +96,7 @@ func (s *state) usageFile() string { return filepath.Join(s.dir, "usage.json") }
 // prune brings the cache down to its limit, if it is not surely below it.
 func (s *state) prune(ctx context.Context) error {
 	start := time.Now()
-	if s.roomLeft(start) {
+	if s.roomLeft(disk(s.dir), start) {
 		return nil
 	}
 	ch := make(chan client.UsageInfo)
