@@ -148,12 +148,12 @@ var languages = []language{
 			add: map[string]string{"src/main/java/com/example/birds/Added.java": "package com.example.birds;\n\nfinal class Added {\n    static final String TITLE = org.jsoup.Jsoup.parse(\"<title>birds</title>\").title();\n}\n"},
 		},
 		peers: []contestant{{
-			name: "Jib", note: "jib-maven-plugin 3.4.6, its base the catalog's java:25 from the registry by digest; Maven, the JDK and the repository are on the machine already, and there is no sandbox around the build", daemonless: true,
+			name: "Jib", note: "jib-maven-plugin 3.5.1, its base the catalog's java:25 from the registry by digest; Maven, the JDK and the repository are on the machine already, and there is no sandbox around the build", daemonless: true,
 			command: func(t *testing.T, p *program, at place) *exec.Cmd {
 				cmd := exec.Command("mvn", "-B", "-ntp", "-Dmaven.test.skip=true", "-Dmaven.repo.local="+filepath.Join(at.state, "m2"),
 					"-Djib.from.image="+p.more["java"].full, "-Djib.to.image="+at.image, "-Djib.allowInsecureRegistries=true", "-DsendCredentialsOverHttp=true",
 					"-Djib.baseImageCache="+filepath.Join(at.state, "base"), "-Djib.applicationCache="+filepath.Join(at.state, "layers"), "-Djib.disableUpdateChecks=true",
-					"compile", "com.google.cloud.tools:jib-maven-plugin:3.4.6:build")
+					"compile", "com.google.cloud.tools:jib-maven-plugin:3.5.1:build")
 				cmd.Dir = at.dir
 				cmd.Env = append(os.Environ(), "JAVA_HOME="+jdk(t, "25"), "DOCKER_CONFIG="+t.TempDir())
 				return cmd
