@@ -29,6 +29,8 @@ const (
 	specDir   = "/spec"
 	specFile  = "java.json"
 	linkDir   = "/link"
+	// cacheDir is what builds of a project keep for the next one that is no download.
+	cacheDir = "/root/.cache/birdhouse"
 )
 
 // The catalog's variants of Java's image.
@@ -90,6 +92,23 @@ func (b *builder) runBase() plan.Base {
 
 // at is a folder of the project in the build containers.
 func at(dir string) string { return path.Join(sourceDir, dir) }
+
+// cache is what makes the project's next build faster. Other projects have others: the
+// builds of one do not trust what those of another left there.
+func (b *builder) cache() plan.Mount {
+	name := b.archive
+	switch {
+	case b.maven != nil:
+		name = b.maven.top.title()
+	case b.gradle != nil:
+		name = b.gradle.modules[0].name
+	}
+	id := "birdhouse-java-build-"
+	if b.private() {
+		id += "private-"
+	}
+	return plan.Mount{Kind: plan.MountCache, Target: cacheDir, CacheID: id + name, Locked: true}
+}
 
 // withDeps are the mounts of a stage that has the project and what the stage deps downloaded,
 // beside the tool's own.
@@ -161,7 +180,7 @@ func (b *builder) javaSpec() javaspec.Spec {
 	s := javaspec.Spec{
 		Java: b.runtime.version, Home: b.runtime.home(), Project: sourceDir,
 		Main: string(b.spec.Build.Main), Layers: b.outputs(),
-		Link: !b.spec.Build.JLink.Off, LinkModules: b.spec.Build.JLink.Modules, AOT: b.spec.Build.AOT,
+		Cache: cacheDir, Link: !b.spec.Build.JLink.Off, LinkModules: b.spec.Build.JLink.Modules, AOT: b.spec.Build.AOT,
 	}
 	switch {
 	case b.maven != nil:
@@ -201,6 +220,9 @@ func (b *builder) layOut(step plan.Step, commands [][]string) plan.Stage {
 		step.Mounts = append(step.Mounts, plan.Mount{Kind: plan.MountFiles, Target: specDir})
 	}
 	step.Mounts[i].Files = append(step.Mounts[i].Files, files...)
+	if !slices.ContainsFunc(step.Mounts, func(m plan.Mount) bool { return m.Target == cacheDir }) {
+		step.Mounts = append(step.Mounts, b.cache())
+	}
 	outputs := b.outputs()
 	if !b.spec.Build.JLink.Off {
 		outputs = append(outputs, javaspec.Link)

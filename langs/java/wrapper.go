@@ -169,7 +169,7 @@ func (b *builder) fetchMaven() plan.Stage {
 				plan.StepsProgram, "exec", "--before", app.JSON(exec.Command{Args: fetch}), "--normalize", wrapperHome, "--",
 				"/bin/sh", "-euc", unpack, path.Join(dir, name), w.sum, fmt.Sprintf("%s:%d", w.file, w.sumLine), "apache-maven-" + w.version, fmt.Sprint(plan.FirstBlame),
 			},
-			Env: own.mavenEnv(), Dir: wrapperHome, Network: true,
+			Env: own.mavenEnv(mavenStage), Dir: wrapperHome, Network: true,
 			Mounts: append([]plan.Mount{{Kind: plan.MountOutput, Target: wrapperHome}}, own.mavenMounts(repository)...),
 			Blame:  []string{fmt.Sprintf("%s:%d: distributionSha256Sum is not that of %s", w.file, w.sumLine, name)},
 			Hint:   "the distribution comes from the repository that Maven is set to, which a mirror in settings.xml changes",

@@ -33,6 +33,9 @@ type jar struct {
 	by         map[string]*zip.File
 	manifest   manifest
 	closer     io.Closer
+	// content is the archive itself; nil for a part of another.
+	content io.ReaderAt
+	size    int64
 }
 
 func openJar(file, name string) (*jar, error) {
@@ -68,7 +71,7 @@ func readJar(r io.ReaderAt, size int64, name string) (*jar, error) {
 	if len(z.File) > maxEntries {
 		return nil, fmt.Errorf("it has %d entries, and may have %d", len(z.File), maxEntries)
 	}
-	j := &jar{name: name, by: make(map[string]*zip.File, len(z.File))}
+	j := &jar{name: name, content: r, size: size, by: make(map[string]*zip.File, len(z.File))}
 	var total uint64
 	for _, e := range z.File {
 		if clean := strings.TrimSuffix(e.Name, "/"); !fs.ValidPath(clean) || clean == "." || strings.ContainsAny(clean, "\\\x00") {

@@ -26,6 +26,8 @@ type run struct {
 	noting sync.Mutex
 	jdk    *jimage.Image
 	own    contents
+	// known is nil where nothing is kept from one build to the next.
+	known *known
 
 	// names are those of files that libraries have in the image.
 	names map[string]bool
@@ -89,7 +91,7 @@ func check(s javaspec.Spec) error {
 	case s.AOT && s.Java < 25:
 		return fmt.Errorf("build.aot needs Java 25: Java %d cannot learn from a start", s.Java)
 	}
-	for _, p := range []string{s.Home, s.Project, s.Built, s.File, s.ClassPath} {
+	for _, p := range []string{s.Home, s.Project, s.Built, s.File, s.ClassPath, s.Cache} {
 		if p != "" && !path.IsAbs(p) {
 			return fmt.Errorf("the specification has the path %q, which is not absolute", p)
 		}
@@ -114,8 +116,14 @@ func (r *run) run() error {
 	if err != nil {
 		return err
 	}
+	if r.known, err = openKnown(r.spec); err != nil {
+		return err
+	}
 	found, err := r.look()
 	if err != nil {
+		return err
+	}
+	if err := r.known.save(); err != nil {
 		return err
 	}
 	if err := r.startOf(p, found); err != nil {

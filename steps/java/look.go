@@ -39,6 +39,8 @@ type findings struct {
 	own map[string]ownClass
 	// count is how many classes the built module has.
 	count int
+	// skipped says that something in a library was not read, which each build tells.
+	skipped bool
 }
 
 type requirement struct {
@@ -60,7 +62,7 @@ func (r *run) look() (*findings, error) {
 	for range min(runtime.GOMAXPROCS(0), 8) {
 		wg.Go(func() {
 			for i := range next {
-				results[i], errs[i] = r.lookAt(r.units[i])
+				results[i], errs[i] = r.lookOnce(r.units[i])
 			}
 		})
 	}
@@ -170,6 +172,26 @@ type looker struct {
 	buffer []byte
 }
 
+// lookOnce looks at one archive, unless an earlier build did.
+func (r *run) lookOnce(u unit) (*findings, error) {
+	id, err := r.known.id(u)
+	if err != nil {
+		return nil, err
+	}
+	if id == "" {
+		return r.lookAt(u)
+	}
+	if f := r.known.find(id); f != nil {
+		return f, nil
+	}
+	f, err := r.lookAt(u)
+	if err == nil && !f.skipped {
+		r.known.add(id, f)
+	}
+	return f, err
+}
+
+// lookAt looks at one archive.
 func (r *run) lookAt(u unit) (*findings, error) {
 	l := &looker{findings: newFindings(), unit: u, jdk: r.jdk, java: r.spec.Java}
 	for _, e := range u.code(r.spec.Java) {
@@ -186,6 +208,7 @@ func (r *run) lookAt(u unit) (*findings, error) {
 		} else if !u.own {
 			// A library may have what only looks like a class.
 			r.note("warning: %s in the library %s is no class: %v", e.name, u.jar.name, err)
+			l.skipped = true
 			continue
 		} else {
 			err = fmt.Errorf("reading the class %s in %s: %w", e.name, u.jar.name, err)

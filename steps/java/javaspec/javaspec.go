@@ -80,6 +80,9 @@ type Spec struct {
 	// file that is missing, and "", is an empty class path. Only for a jar that does
 	// not bring its libraries.
 	ClassPath string `json:"classPath,omitempty"`
+	// Cache is a folder that is kept from one build to the next, for what was found in
+	// libraries; "" if nothing is kept. What is in it changes no result.
+	Cache string `json:"cache,omitempty"`
 	// Main is the main class that the descriptor names, which must be there.
 	Main string `json:"main,omitempty"`
 	// Configured are the main classes that build files name, the first that is
