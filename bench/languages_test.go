@@ -97,7 +97,7 @@ var languages = []language{
 		name: "node", title: "Node",
 		program:    "TypeScript compiled by tsc, Express, a database, metrics, logs; 153 packages, 138 of them for the running program",
 		stage:      "build",
-		entrypoint: []string{"/usr/bin/tini", "--", "/usr/local/bin/node", "dist/main.js"}, layers: 4,
+		entrypoint: []string{"/usr/bin/tini", "--", "/usr/local/bin/node", "dist/main.js"}, layers: 8,
 		complete: resolvedLock,
 		line:     change{values: rounded, replace: map[string][2]string{"src/main.ts": {`revision = "0"`, `revision = "VALUE"`}}},
 		dependency: change{

@@ -4,6 +4,7 @@
 package catalog
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"go/version"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/birdhouse-build/birdhouse/catalog/define"
@@ -143,11 +145,7 @@ type Catalog struct {
 
 // Default returns the catalog that is built in.
 func Default() (*Catalog, error) {
-	lock, err := BuiltInLock()
-	if err != nil {
-		return nil, err
-	}
-	return fromLock(lock)
+	return open(BuiltInLock)
 }
 
 // BuiltInLock returns the lock that is built in, whether or not it fits the
@@ -156,16 +154,18 @@ func BuiltInLock() (*Lock, error) { return ParseLock("catalog.lock", lockFile) }
 
 // Open returns the built-in definitions with the lock in a file.
 func Open(lockPath string) (*Catalog, error) {
-	lock, err := ReadLock(lockPath)
-	if err != nil {
-		return nil, err
-	}
-	return fromLock(lock)
+	return open(func() (*Lock, error) { return ReadLock(lockPath) })
 }
 
-func fromLock(lock *Lock) (*Catalog, error) {
-	defs, err := Definitions()
-	if err != nil {
+// open reads the lock and the definitions at the same time: a build waits for both.
+func open(read func() (*Lock, error)) (*Catalog, error) {
+	var defs *define.Definitions
+	var failed error
+	var defined sync.WaitGroup
+	defined.Go(func() { defs, failed = Definitions() })
+	lock, err := read()
+	defined.Wait()
+	if err = cmp.Or(err, failed); err != nil {
 		return nil, err
 	}
 	return New(defs, lock)
@@ -188,6 +188,16 @@ func New(defs *define.Definitions, lock *Lock) (*Catalog, error) {
 		}
 	}
 	return c, nil
+}
+
+// Opened returns the catalog as those who wait for one ask for it.
+func (c *Catalog) Opened() (*Catalog, error) { return c, nil }
+
+// Opening opens a catalog beside what else there is to do, and returns what waits for it.
+func Opening(open func() (*Catalog, error)) func() (*Catalog, error) {
+	opened := sync.OnceValues(open)
+	go opened()
+	return opened
 }
 
 // Lock returns the catalog's lock, which must not be changed.

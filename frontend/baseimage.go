@@ -53,6 +53,9 @@ func (f *Frontend) BuildBase(image BaseImage) gwclient.BuildFunc {
 
 func (b *build) base(ctx context.Context, image BaseImage) (*gwclient.Result, error) {
 	var err error
+	if b.catalog, err = b.Catalog(); err != nil {
+		return nil, err
+	}
 	if b.ui, err = dockerui.NewClient(b.client); err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (b *build) bases(ctx context.Context, o birdllb.Options) (birdllb.Bases, er
 
 // definitions makes base images of the catalog's definitions.
 func (b *build) definitions(o birdllb.Options) (*birdllb.Catalog, error) {
-	mirror := b.Catalog.SnapshotMirror()
+	mirror := b.catalog.SnapshotMirror()
 	if s := b.ui.BuildArgs[ArgDebianMirror]; s != "" {
 		var err error
 		if mirror, err = catalog.ParseMirror(s); err != nil {
@@ -75,7 +75,7 @@ func (b *build) definitions(o birdllb.Options) (*birdllb.Catalog, error) {
 			}
 		}
 	}
-	return &birdllb.Catalog{Catalog: b.Catalog, Mirror: mirror, Locations: locations, Options: o}, nil
+	return &birdllb.Catalog{Catalog: b.catalog, Mirror: mirror, Locations: locations, Options: o}, nil
 }
 
 // Base implements llb.Bases.

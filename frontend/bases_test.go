@@ -221,7 +221,7 @@ func TestBuildBase(t *testing.T) {
 		Manifest: func(arch string) map[string]string { return map[string]string{"for": arch} },
 		SBOM:     func(arch string) ([]byte, error) { return []byte("sbom of " + arch), nil },
 	}
-	res, err := frontend.New(frontend.Options{Catalog: c, Steps: frontend.StepsFromLocal}).BuildBase(request)(t.Context(), f)
+	res, err := frontend.New(frontend.Options{Catalog: c.Opened, Steps: frontend.StepsFromLocal}).BuildBase(request)(t.Context(), f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,19 +255,19 @@ func TestBuildBase(t *testing.T) {
 
 	// Checks are solved beside the image, and one that fails leaves no result.
 	request.Check = true
-	if _, err := frontend.New(frontend.Options{Catalog: c, Steps: frontend.StepsFromLocal}).BuildBase(request)(t.Context(), f); err != nil {
+	if _, err := frontend.New(frontend.Options{Catalog: c.Opened, Steps: frontend.StepsFromLocal}).BuildBase(request)(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
 	if g := graphOf(t, f); !has(g.steps, "look through its files") {
 		t.Errorf("nothing looks through the files: %q", g.steps)
 	}
 	failing := &fake{opts: f.opts, failing: "look through its files", why: errors.New("a setuid file")}
-	if _, err := frontend.New(frontend.Options{Catalog: c, Steps: frontend.StepsFromLocal}).BuildBase(request)(t.Context(), failing); err == nil || !strings.Contains(err.Error(), "a setuid file") {
+	if _, err := frontend.New(frontend.Options{Catalog: c.Opened, Steps: frontend.StepsFromLocal}).BuildBase(request)(t.Context(), failing); err == nil || !strings.Contains(err.Error(), "a setuid file") {
 		t.Errorf("the check that failed gave %v", err)
 	}
 	request.Check = false
 	request.SBOM = func(string) ([]byte, error) { return nil, io.ErrUnexpectedEOF }
-	if _, err := frontend.New(frontend.Options{Catalog: c, Steps: frontend.StepsFromLocal}).BuildBase(request)(t.Context(), f); err == nil {
+	if _, err := frontend.New(frontend.Options{Catalog: c.Opened, Steps: frontend.StepsFromLocal}).BuildBase(request)(t.Context(), f); err == nil {
 		t.Error("an image was made without the list of its parts")
 	}
 }

@@ -49,7 +49,9 @@ const TargetRun = "run"
 
 // Options are what a Frontend stands on.
 type Options struct {
-	Catalog *catalog.Catalog
+	// Catalog returns the base images. It is asked for when the descriptor has been read:
+	// reading a catalog takes as long as that does, and may have been begun before.
+	Catalog func() (*catalog.Catalog, error)
 	// Steps finds the steps program.
 	Steps StepsFunc
 }
@@ -96,6 +98,7 @@ type build struct {
 	// target is a stage to stop at, "" for the image.
 	target  string
 	project *project
+	catalog *catalog.Catalog
 	marshal sync.Mutex
 }
 
@@ -158,7 +161,10 @@ func (b *build) prepare(ctx context.Context) (*plan.Plan, error) {
 	if b.project, err = b.openProject(ctx, lang.Files(b.spec)); err != nil {
 		return nil, err
 	}
-	p, more := lang.Plan(b.spec, b.project, b.Catalog.Versions(lang.Name()))
+	if b.catalog, err = b.Catalog(); err != nil {
+		return nil, err
+	}
+	p, more := lang.Plan(b.spec, b.project, b.catalog.Versions(lang.Name()))
 	b.problems = append(b.problems, more...)
 	if err := b.project.failed(); err != nil {
 		return nil, err
@@ -169,7 +175,7 @@ func (b *build) prepare(ctx context.Context) (*plan.Plan, error) {
 	if p == nil {
 		return nil, errors.New("planning: no plan and no problem")
 	}
-	b.problems = append(b.problems, langs.EndOfLife(b.spec, p, b.Catalog)...)
+	b.problems = append(b.problems, langs.EndOfLife(b.spec, p, b.catalog)...)
 	return p, nil
 }
 

@@ -248,7 +248,7 @@ func buildWith(t *testing.T, f *fake, c *catalog.Catalog) (*gwclient.Result, err
 	if f.opts == nil {
 		f.opts = map[string]string{}
 	}
-	return frontend.New(frontend.Options{Catalog: c, Steps: frontend.StepsFromLocal}).Build(t.Context(), f)
+	return frontend.New(frontend.Options{Catalog: c.Opened, Steps: frontend.StepsFromLocal}).Build(t.Context(), f)
 }
 
 func TestOneLine(t *testing.T) {

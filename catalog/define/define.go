@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -37,6 +38,10 @@ type Definitions struct {
 	Debug  []string         `yaml:"debug"`
 	Layers []Layer          `yaml:"layers"`
 	Images map[string]Image `yaml:"images"`
+
+	// replacers are those of places that were asked for, by Place: making one takes longer
+	// than all that it then replaces.
+	replacers sync.Map
 }
 
 // Suite says where the packages of a release come from.
@@ -410,6 +415,9 @@ func (d *Definitions) Expand(at Place, list []string) []string {
 // replacer replaces the placeholders of a place. Most strings have none, and every
 // build looks at all of them when it reads the definitions.
 func (d *Definitions) replacer(at Place) func(string) string {
+	if made, ok := d.replacers.Load(at); ok {
+		return made.(func(string) string)
+	}
 	var pairs []string
 	for _, values := range []map[string]string{d.Architectures[at.Arch], d.Suites[at.Suite].Values} {
 		for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -420,12 +428,14 @@ func (d *Definitions) replacer(at Place) func(string) string {
 		pairs = append(pairs, versionPlaceholder, at.Version)
 	}
 	values := strings.NewReplacer(pairs...)
-	return func(s string) string {
+	replace := func(s string) string {
 		if !strings.Contains(s, "{") {
 			return s
 		}
 		return values.Replace(s)
 	}
+	d.replacers.Store(at, replace)
+	return replace
 }
 
 // at returns a layer as it is at a place.

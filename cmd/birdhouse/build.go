@@ -183,22 +183,20 @@ func build(cmd *cobra.Command, f buildFlags) (err error) {
 		b, err = builder.Connect(ctx, f.builder)
 		connected <- err
 	}()
-	bases, err := openCatalog(f.catalog)
+	bases := catalog.Opening(func() (*catalog.Catalog, error) { return openCatalog(f.catalog) })
 	if req.WantsRevision() {
 		req.SetRevision(machine.Revision(ctx, req.Dir))
 	}
-	if cerr := <-connected; cerr == nil {
-		defer func() {
-			if cerr := b.Close(); err == nil {
-				err = cerr
-			}
-		}()
-	} else if err == nil {
-		err = cerr
+	if err := <-connected; err != nil {
+		// What is wrong with the command itself is said first.
+		_, wrong := bases()
+		return cmp.Or(wrong, err)
 	}
-	if err != nil {
-		return err
-	}
+	defer func() {
+		if cerr := b.Close(); err == nil {
+			err = cerr
+		}
+	}()
 
 	var kept *image.Writer
 	var store *image.Store

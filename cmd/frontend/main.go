@@ -27,10 +27,7 @@ func main() {
 }
 
 func run() error {
-	c, err := catalog.Open(lockPath)
-	if err != nil {
-		return err
-	}
-	f := frontend.New(frontend.Options{Catalog: c, Steps: frontend.StepsFromFrontendImage})
+	opening := catalog.Opening(func() (*catalog.Catalog, error) { return catalog.Open(lockPath) })
+	f := frontend.New(frontend.Options{Catalog: opening, Steps: frontend.StepsFromFrontendImage})
 	return grpcclient.RunFromEnvironment(appcontext.Context(), f.Build)
 }

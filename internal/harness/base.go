@@ -44,7 +44,7 @@ func PushBase(t testing.TB, b *BuildKit, registry string, base Base) string {
 	}
 	defer daemon.Close()
 	ref := registry + "/" + base.Base.String()
-	f := frontend.New(frontend.Options{Catalog: base.Catalog, Steps: frontend.StepsFromLocal})
+	f := frontend.New(frontend.Options{Catalog: base.Catalog.Opened, Steps: frontend.StepsFromLocal})
 	_, err = daemon.Build(t.Context(), client.SolveOpt{
 		FrontendAttrs: attrs,
 		LocalMounts:   map[string]fsutil.FS{frontend.StepsLocal: StepsPrograms(t)},

@@ -161,7 +161,7 @@ func newRun(o Options) (*run, error) {
 	r := &run{
 		Options:  o,
 		registry: newRegistry(o.Prefix),
-		frontend: frontend.New(frontend.Options{Catalog: o.Catalog, Steps: o.Steps}),
+		frontend: frontend.New(frontend.Options{Catalog: o.Catalog.Opened, Steps: o.Steps}),
 		slots:    make(chan struct{}, max(o.Jobs, 1)),
 		tasks:    map[string]*task{},
 	}
