@@ -29,7 +29,7 @@ const (
 func TestJavaHello(t *testing.T) {
 	dir := project(t, "hello")
 	port := listenOn(t, dir)
-	describe(t, dir, "smoke: {path: /, output: hello}\n")
+	describe(t, dir, "smoke: {path: /, output: hello, timeout: 3m}\n")
 	name, _ := e2etest.Build(t, dir)
 	p := start(t, name, port, "-e", "JAVA_TOOL_OPTIONS=-Dnobody=here")
 	if got := p.Get(t, "/"); got != "hello from java" {
