@@ -36,16 +36,11 @@ type kept struct {
 
 // libraryFindings is what findings have of code that is not the program's own.
 type libraryFindings struct {
-	Modules     map[string]string    `json:"modules,omitempty"`
-	Requires    []libraryRequirement `json:"requires,omitempty"`
-	Provided    []string             `json:"provided,omitempty"`
-	TLS         bool                 `json:"tls,omitempty"`
-	FileSystems bool                 `json:"fileSystems,omitempty"`
-}
-
-type libraryRequirement struct {
-	Module string `json:"module"`
-	By     string `json:"by"`
+	Modules     map[string]string `json:"modules,omitempty"`
+	Requires    []requirement     `json:"requires,omitempty"`
+	Provided    []string          `json:"provided,omitempty"`
+	TLS         bool              `json:"tls,omitempty"`
+	FileSystems bool              `json:"fileSystems,omitempty"`
 }
 
 // maxKnown bounds the file: a library takes some hundred bytes.
@@ -120,22 +115,17 @@ func (k *known) find(id string) *findings {
 	k.keep(id, l)
 	f := newFindings()
 	maps.Copy(f.modules, l.Modules)
-	for _, r := range l.Requires {
-		f.requires = append(f.requires, requirement{r.Module, r.By, false})
-	}
 	for _, name := range l.Provided {
 		f.provided[name] = true
 	}
-	f.tls, f.fileSystems = l.TLS, l.FileSystems
+	f.requires, f.tls, f.fileSystems = l.Requires, l.TLS, l.FileSystems
 	return f
 }
 
 func (k *known) add(id string, f *findings) {
-	l := libraryFindings{Modules: f.modules, Provided: slices.Sorted(maps.Keys(f.provided)), TLS: f.tls, FileSystems: f.fileSystems}
-	for _, r := range f.requires {
-		l.Requires = append(l.Requires, libraryRequirement{r.module, r.by})
-	}
-	k.keep(id, l)
+	k.keep(id, libraryFindings{
+		Modules: f.modules, Requires: f.requires, Provided: slices.Sorted(maps.Keys(f.provided)), TLS: f.tls, FileSystems: f.fileSystems,
+	})
 }
 
 func (k *known) keep(id string, l libraryFindings) {
@@ -146,7 +136,7 @@ func (k *known) keep(id string, l libraryFindings) {
 
 // save writes what the next build will want to know. It appears whole or not at all.
 func (k *known) save() error {
-	if k == nil || maps.EqualFunc(k.used, k.kept.Libraries, func(libraryFindings, libraryFindings) bool { return true }) {
+	if k == nil {
 		return nil
 	}
 	text, err := json.Marshal(kept{k.kept.Key, k.used})

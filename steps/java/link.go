@@ -61,7 +61,7 @@ func (r *run) linked(found *findings) ([]string, error) {
 		add(m)
 	}
 	for _, q := range found.requires {
-		add(q.module)
+		add(q.Module)
 		if err := r.there(q, found); err != nil {
 			return nil, err
 		}
@@ -81,11 +81,11 @@ func (r *run) linked(found *findings) ([]string, error) {
 // there checks that a module which a description requires is somewhere. On a class path
 // nothing asks for it, so of libraries only what the JDK alone could have counts.
 func (r *run) there(q requirement, found *findings) error {
-	ofJDK := strings.HasPrefix(q.module, "java.") || strings.HasPrefix(q.module, "jdk.")
-	if r.jdk.Has(q.module) || found.provided[q.module] || !q.own && !ofJDK {
+	ofJDK := strings.HasPrefix(q.Module, "java.") || strings.HasPrefix(q.Module, "jdk.")
+	if r.jdk.Has(q.Module) || found.provided[q.Module] || !q.own && !ofJDK {
 		return nil
 	}
-	return fmt.Errorf("the module %s requires the module %s, which neither Java %d nor a library has; add the library that has it, or name the modules of the runtime yourself: `build: {jlink: [MODULE]}`, or take all: `build: {jlink: false}`", q.by, q.module, r.spec.Java)
+	return fmt.Errorf("the module %s requires the module %s, which neither Java %d nor a library has; add the library that has it, or name the modules of the runtime yourself: `build: {jlink: [MODULE]}`, or take all: `build: {jlink: false}`", q.By, q.Module, r.spec.Java)
 }
 
 // exactly are the modules that the descriptor names.
@@ -105,8 +105,8 @@ func (r *run) exactly(found *findings) ([]string, error) {
 		}
 	}
 	for _, q := range found.requires {
-		if r.jdk.Has(q.module) && !slices.Contains(all, q.module) && found.modules[q.module] == "" {
-			r.note("warning: build.jlink leaves out the module %s, which the module %s requires", q.module, q.by)
+		if r.jdk.Has(q.Module) && !slices.Contains(all, q.Module) && found.modules[q.Module] == "" {
+			r.note("warning: build.jlink leaves out the module %s, which the module %s requires", q.Module, q.By)
 		}
 	}
 	return modules, nil

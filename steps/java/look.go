@@ -43,9 +43,11 @@ type findings struct {
 	skipped bool
 }
 
+// requirement is a module that the module By requires; own says that the program has By.
 type requirement struct {
-	module, by string
-	own        bool
+	Module string `json:"module"`
+	By     string `json:"by"`
+	own    bool
 }
 
 type ownClass struct {
