@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -163,7 +164,6 @@ func (e *SchemaError) Error() string {
 }
 
 var (
-	sha256Hex   = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	digestForm  = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 	integrity   = regexp.MustCompile(`^(sha512-[A-Za-z0-9+/]{86}==)?$`)
 	wordForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+-]{0,63}$`)
@@ -214,7 +214,7 @@ func (s LockedSource) check() error {
 		switch {
 		case !cleanPath(ix.Path):
 			return fmt.Errorf("index for %.20q: %.120q is not a path in the archive", arch, ix.Path)
-		case !sha256Hex.MatchString(ix.SHA256):
+		case !isSHA256(ix.SHA256):
 			return fmt.Errorf("index for %.20q: %.80q is not a SHA-256 checksum", arch, ix.SHA256)
 		case ix.Size <= 0 || ix.Size > maxPackage:
 			return fmt.Errorf("index for %.20q: %d is not a size from 1 to %d bytes", arch, ix.Size, int64(maxPackage))
@@ -246,6 +246,12 @@ func (a LockedArchive) check() error {
 	return nil
 }
 
+// isSHA256 says whether a text is a checksum in lower-case hexadecimal digits. Every
+// build asks it of every package.
+func isSHA256(s string) bool {
+	return len(s) == 2*sha256.Size && strings.Trim(s, "0123456789abcdef") == ""
+}
+
 // cleanPath says whether a path stays below a URL that it is added to.
 func cleanPath(p string) bool {
 	return p != "" && p != ".." && !path.IsAbs(p) && path.Clean(p) == p && !strings.HasPrefix(p, "../") &&
@@ -267,7 +273,7 @@ func (p Package) check(arch string) error {
 		return fmt.Errorf("%.40q is not an archive: debian or debian-security", p.Archive)
 	case !strings.HasPrefix(p.Path, "pool/") || !cleanPath(p.Path):
 		return fmt.Errorf("%.120q is not a path in the archive", p.Path)
-	case !sha256Hex.MatchString(p.SHA256):
+	case !isSHA256(p.SHA256):
 		return fmt.Errorf("%.80q is not a SHA-256 checksum", p.SHA256)
 	case p.Size <= 0 || p.Size > maxPackage:
 		return fmt.Errorf("%d is not a size from 1 to %d bytes", p.Size, int64(maxPackage))

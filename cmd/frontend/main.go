@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"github.com/moby/buildkit/frontend/gateway/grpcclient"
 	"github.com/moby/buildkit/util/appcontext"
@@ -27,6 +28,8 @@ func main() {
 }
 
 func run() error {
+	// This process lives for one build and ends before it has used much.
+	debug.SetGCPercent(800)
 	opening := catalog.Opening(func() (*catalog.Catalog, error) { return catalog.Open(lockPath) })
 	f := frontend.New(frontend.Options{Catalog: opening, Steps: frontend.StepsFromFrontendImage})
 	return grpcclient.RunFromEnvironment(appcontext.Context(), f.Build)

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
@@ -188,8 +189,6 @@ func cause(err error) error {
 	return err
 }
 
-var comment = regexp.MustCompile(`(^|\s)#.*$`)
-
 // logicalLines splits a file: a backslash at a line's end joins the next one, and a comment
 // begins with # at the line's start or behind a space. Empty lines are left out.
 func logicalLines(name string, data []byte) []place {
@@ -217,11 +216,21 @@ func logicalLines(name string, data []byte) []place {
 }
 
 func appendLine(all []place, name string, number int, text string) []place {
-	text = strings.TrimRight(comment.ReplaceAllString(text, ""), " \t")
+	text = strings.TrimRight(withoutComment(text), " \t")
 	if strings.TrimSpace(text) == "" {
 		return all
 	}
 	return append(all, place{name, number, text})
+}
+
+// withoutComment returns what stands before a comment and the space that it follows.
+func withoutComment(text string) string {
+	for i := range len(text) {
+		if text[i] == '#' && (i == 0 || unicode.IsSpace(rune(text[i-1]))) {
+			return text[:max(i-1, 0)]
+		}
+	}
+	return text
 }
 
 var variable = regexp.MustCompile(`\$\{([A-Z0-9_]+)\}`)
