@@ -86,6 +86,32 @@ func TestPythonShapes(t *testing.T) {
 	}
 }
 
+// Granian serves applications of both kinds.
+func TestPythonGranian(t *testing.T) {
+	for kind, files := range map[string]map[string]string{
+		"wsgi": {
+			"requirements.txt": "flask==3.1.2\ngranian==2.5.7\n",
+			"main.py":          "from flask import Flask\n\napp = Flask(__name__)\n\n\n@app.get('/')\ndef hello():\n    return 'wsgi'\n",
+		},
+		"asgi": {
+			"requirements.txt": "starlette==0.50.0\ngranian==2.5.7\n",
+			"main.py":          "from starlette.applications import Starlette\nfrom starlette.responses import PlainTextResponse\nfrom starlette.routing import Route\n\n\nasync def hello(request):\n    return PlainTextResponse('asgi')\n\n\napp = Starlette(routes=[Route('/', hello)])\n",
+		},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			files["birdhouse.yaml"] = "language: python\n"
+			dir := e2etest.Project(t, files)
+			port := listenOn(t, dir)
+			name, _ := e2etest.Build(t, dir)
+			p := start(t, name, port)
+			if got := p.Get(t, "/"); got != kind {
+				t.Errorf("the program answers %q", got)
+			}
+			p.Ends(t, 0, 143)
+		})
+	}
+}
+
 // A wheel of more than 50 MB is a layer by itself, which another choice of groups and extras
 // leaves alone.
 func TestPythonLarge(t *testing.T) {
