@@ -188,6 +188,13 @@ func (t *tail) has() bool {
 	return t.found
 }
 
+// bytes returns what is kept.
+func (t *tail) bytes() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return bytes.Clone(t.buf)
+}
+
 func (t *tail) print(w io.Writer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

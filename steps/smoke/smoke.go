@@ -10,6 +10,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/birdhouse-build/birdhouse/steps/java/missing"
 )
 
 // Spec says what to start and what to see. With Port it waits until the port
@@ -104,6 +106,9 @@ func Run(ctx context.Context, spec Spec, stdout, stderr io.Writer) error {
 	if err != nil {
 		p.kill()
 		p.output.print(stderr)
+		if why := missing.Explain(spec.Args[0], p.output.bytes()); why != "" {
+			err = fmt.Errorf("%w\n%s", err, why)
+		}
 		return err
 	}
 	fmt.Fprintf(stdout, "%s after %.2f s\n", saw, time.Since(began).Seconds())

@@ -59,7 +59,7 @@ func TestJavaBadInput(t *testing.T) {
 		{"a class that is newer than the runtime", "jar", []func(testing.TB, string){newer},
 			[]string{"Birds", "Java 25", "Java 17", "version"}, []string{"birdhouse.yaml:2:10", "[build] "}},
 		{"a library that needs a module that is not there", "hello", []func(testing.TB, string){add("birdhouse.yaml", "language: java\nbuild: {jlink: [java.logging]}\nsmoke: {port: 8080, path: /}\n")},
-			[]string{"NoClassDefFoundError", "com/sun/net/httpserver", "jdk.httpserver"}, []string{"[smoke] "}},
+			[]string{"NoClassDefFoundError", "com/sun/net/httpserver", "is of the module jdk.httpserver, which is not in the image's Java", "build: {jlink: [java.base, java.logging, jdk.httpserver]}"}, []string{"[smoke] "}},
 		{"a war that does not run by itself", "hello", []func(testing.TB, string){change("pom.xml", "<version>1.0.0</version>", "<version>1.0.0</version>\n  <packaging>war</packaging>"), add("src/main/webapp/WEB-INF/web.xml", "<web-app/>\n")},
 			[]string{"servlet container"}, []string{"[build] "}},
 		{"Maven and Gradle", "hello", []func(testing.TB, string){add("build.gradle", "plugins { id 'java' }\n")},
