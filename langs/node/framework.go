@@ -28,6 +28,8 @@ type framework struct {
 	fallback string
 	// immutable are folders of the site whose files have a hash in their names.
 	immutable []string
+	// hashed is a regular expression (PCRE) for the paths of more such files, beside others.
+	hashed string
 	// htmlNames says that the site's page /about is the file about.html, in place of
 	// about/index.html.
 	htmlNames bool
@@ -333,7 +335,9 @@ func (p *project) angular() (framework, spec.Problems) {
 					OutputPath json.RawMessage `json:"outputPath"`
 					SSR        json.RawMessage `json:"ssr"`
 					OutputMode string          `json:"outputMode"`
+					angularHashing
 				} `json:"options"`
+				Configurations map[string]angularHashing `json:"configurations"`
 			} `json:"architect"`
 		} `json:"projects"`
 	}
@@ -375,8 +379,23 @@ func (p *project) angular() (framework, spec.Problems) {
 		return f, nil
 	}
 	f.static, f.fallback = browser, "index.html"
+	for _, of := range append(slices.Collect(maps.Values(build.Configurations)), build.Options.angularHashing) {
+		if of.Hashing == "all" || of.Hashing == "bundles" {
+			f.hashed = angularHashed
+		}
+	}
 	return f, nil
 }
+
+// angularHashing is the part of a configuration that says which files get a hash into their
+// names: none, media, bundles or all.
+type angularHashing struct {
+	Hashing string `json:"outputHashing"`
+}
+
+// angularHashed are the bundles that Angular hashes: main-5TT7AQY6.js, and with the builder
+// before esbuild's main.2c7f0ce4b2a1d9e8.js.
+const angularHashed = `^/(.*/)?[^/]+(-[0-9A-Z]{8}|\.[0-9a-f]{16,20})\.(css|js|mjs)$`
 
 // buildScript is the name of the script that builds the program, "" for none.
 func (p *project) buildScript() string {

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -343,6 +344,30 @@ func TestSiteServer(t *testing.T) {
 	text = config("build: {static: {fallback: false}}\n")
 	require.NotContains(t, text, "rewrite-if-not-file")
 	require.Contains(t, text, `server.errorfile-prefix = "/app/"`)
+}
+
+// Angular's bundles lie beside the page: those with a hash in their names are kept, where
+// its configuration says that they have one.
+func TestAngularHashes(t *testing.T) {
+	for hashing, kept := range map[string]bool{"all": true, "bundles": true, "media": false, "none": false} {
+		manifest := `{"scripts": {"build": "ng build"}, "dependencies": {"@angular/core": "1.0.0"}}`
+		workspace := `{"projects": {"shop": {"architect": {"build": {"builder": "@angular/build:application", "configurations": {"production": {"outputHashing": "` + hashing + `"}}}}}}}`
+		r := planFor(t, "language: node\n", app(manifest, []string{"@angular/core"}, "angular.json", workspace))
+		require.NotNil(t, r.Plan, r.Text)
+		text := layer(t, r.Plan, "server").Files[0].Content
+		found := regexp.MustCompile(`=~ "(.*)" \{ .* immutable"`).FindStringSubmatch(text)
+		require.Equal(t, kept, found != nil, "%s: %s", hashing, text)
+		if !kept {
+			continue
+		}
+		hashed := regexp.MustCompile(found[1])
+		for name, want := range map[string]bool{
+			"/main-5TT7AQY6.js": true, "/styles-KQ4ZCH26.css": true, "/en/chunk-2QWXS5NT.js": true, "/main.2c7f0ce4b2a1d9e8.js": true,
+			"/main.js": false, "/index.html": false, "/photo-5TT7AQY6.png": false, "/jquery-3.7.1.js": false, "/my-library.js": false,
+		} {
+			require.Equal(t, want, hashed.MatchString(name), name)
+		}
+	}
 }
 
 // Pages that are files of their own name with .html are found by it.

@@ -74,12 +74,18 @@ func (s *staticSite) config(port int) string {
 	line(`$HTTP["url"] =~ "/\.(?!well-known/)" { url.access-deny = ("") }`)
 	const always = `"X-Content-Type-Options" => "nosniff", "Last-Modified" => "", "Cache-Control" => `
 	line(`setenv.set-response-header = (%s"no-cache")`, always)
+	kept := func(paths string) {
+		line(`$HTTP["url"] =~ "%s" { setenv.set-response-header = (%s"public, max-age=31536000, immutable") }`, paths, always)
+	}
 	if len(s.immutable) > 0 {
 		var folders []string
 		for _, dir := range s.immutable {
 			folders = append(folders, regexpQuote(dir))
 		}
-		line(`$HTTP["url"] =~ "^/(%s)/" { setenv.set-response-header = (%s"public, max-age=31536000, immutable") }`, strings.Join(folders, "|"), always)
+		kept("^/(" + strings.Join(folders, "|") + ")/")
+	}
+	if s.hashed != "" {
+		kept(s.hashed)
 	}
 	if s.fallback != "" {
 		// Files that browsers ask for by name are not there, and no page.

@@ -18,6 +18,8 @@ type staticSite struct {
 	fallback, fallbackSource string
 	// immutable are folders below dir whose files have a hash in their names.
 	immutable []string
+	// hashed is a regular expression for the paths of more such files, "" for none.
+	hashed string
 	// htmlNames says that the page /about is the file about.html.
 	htmlNames bool
 }
@@ -38,7 +40,7 @@ func (b *builder) chooseSite() spec.Problems {
 	if asked == nil && b.ownStart() {
 		return nil
 	}
-	site := &staticSite{dir: b.framework.static, source: "what " + b.framework.name + " builds", fallback: b.framework.fallback, fallbackSource: "paths are the browser's", immutable: b.framework.immutable, htmlNames: b.framework.htmlNames}
+	site := &staticSite{dir: b.framework.static, source: "what " + b.framework.name + " builds", fallback: b.framework.fallback, fallbackSource: "paths are the browser's", immutable: b.framework.immutable, hashed: b.framework.hashed, htmlNames: b.framework.htmlNames}
 	if asked != nil {
 		if asked.Dir != "" || b.framework.static == "" {
 			site.dir, site.source = asked.Dir, s.Where("build.static")

@@ -211,6 +211,39 @@ func TestNodeViteStarters(t *testing.T) {
 	}
 }
 
+// What `ng new` makes: bundles lie beside the page, and are kept by their names.
+func TestNodeAngular(t *testing.T) {
+	dir := nodeProject(t, "angular")
+	port := e2etest.FreePort(t)
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), fmt.Sprintf("language: node\nexpose: [%d]\n", port))
+	image, _ := e2etest.Build(t, dir)
+	p := e2etest.Serve(t, port, e2etest.Birdhouse(t, "run", "--read-only", image))
+	page := p.Get(t, "/")
+	e2etest.Contains(t, page, "<title>angular</title>")
+	if got := p.Get(t, "/birds/robin"); got != page {
+		t.Errorf("a path of the browser's is %q", got)
+	}
+	for name, keep := range map[string]string{`main-[0-9A-Z]+\.js`: "immutable", `styles-[0-9A-Z]+\.css`: "immutable", `favicon\.ico`: "no-cache"} {
+		file := regexp.MustCompile(name).FindString(page)
+		if file == "" {
+			t.Fatalf("the page has no %s: %s", name, page)
+		}
+		if got := headers(t, p.Addr+"/"+file, nil).Get("Cache-Control"); !strings.Contains(got, keep) {
+			t.Errorf("%s may be kept %q", file, got)
+		}
+	}
+	e2etest.Contains(t, p.Get(t, "/"+regexp.MustCompile(`main-[0-9A-Z]+\.js`).FindString(page)), "Welcome to ")
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	p.Ends(t, 0)
+	files, modules := nodeFiles(t, e2etest.Stored(t, image, ""))
+	if len(modules) > 0 {
+		t.Errorf("the image has the packages %q", modules)
+	}
+	if slices.ContainsFunc(files, func(file string) bool { return strings.Contains(file, "/") || strings.HasSuffix(file, ".ts") }) {
+		t.Errorf("the image has %q", files)
+	}
+}
+
 // An edited page installs nothing, and moves nothing but what was built of it.
 func TestNodeFrameworkEdit(t *testing.T) {
 	dir := nodeProject(t, "react-router")

@@ -62,6 +62,7 @@ var nodeElsewhere = map[string]string{
 	"vite":    "TestNodeSite",
 	"next":    "TestNodeFrameworks", "nuxt": "TestNodeFrameworks", "sveltekit": "TestNodeFrameworks", "react-router": "TestNodeFrameworks",
 	"next-export": "TestNodeNextExport",
+	"angular":     "TestNodeAngular",
 	"vite-react":  "TestNodeViteStarters", "vite-vue": "TestNodeViteStarters", "vite-svelte": "TestNodeViteStarters",
 }
 
