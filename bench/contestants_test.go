@@ -42,11 +42,11 @@ const (
 var contestants = []contestant{
 	{name: birdhouse, note: "`buildctl build --frontend gateway.v0`, bases made from archives in the same build",
 		command: func(t *testing.T, p *program, at place) *exec.Cmd {
-			return at.daemon.Buildctl(t, p.gateway(at.dir, at.image)...)
+			return at.daemon.Buildctl(t, p.gateway(at.dir, at.dir, at.image)...)
 		}},
 	{name: birdhousePulled, note: "the same, bases from the registry by digest (`--opt context:…`), as the Dockerfile has them",
 		command: func(t *testing.T, p *program, at place) *exec.Cmd {
-			args := p.gateway(at.dir, at.image)
+			args := p.gateway(at.dir, at.dir, at.image)
 			used := []pushed{p.build, p.run}
 			for name := range p.stages {
 				used = append(used, p.more[name])
@@ -75,9 +75,9 @@ var contestants = []contestant{
 }
 
 // gateway are buildctl's arguments for birdhouse's frontend as an image.
-func (w *world) gateway(dir, image string) []string {
+func (w *world) gateway(dir, descriptor, image string) []string {
 	args := []string{"build", "--frontend", "gateway.v0", "--opt", "source=" + w.frontend,
-		"--local", "context=" + dir, "--local", "dockerfile=" + dir, "--opt", "filename=birdhouse.yaml",
+		"--local", "context=" + dir, "--local", "dockerfile=" + descriptor, "--opt", "filename=birdhouse.yaml",
 		"--output", "type=image,push=true,name=" + image}
 	for _, arg := range w.archives {
 		args = append(args, "--opt", "build-arg:"+arg)

@@ -45,6 +45,8 @@ type language struct {
 	peers []contestant
 	// ratios are wanted beside those of every language.
 	ratios []ratio
+	// starts says that the time to the program's first answer is measured, too.
+	starts bool
 	// hello is a small program in testdata whose image's size is wanted, with what
 	// it is and the aim in MB.
 	hello, helloWhat, helloAim string
@@ -137,7 +139,7 @@ var languages = []language{
 		program:    "Spring Boot with a database, validation, metrics; 50 libraries",
 		stage:      "build",
 		stages:     map[string]string{"LINK": "runtime"},
-		bases:      map[string]plan.Base{"java": {Image: "java", Version: "25"}},
+		bases:      map[string]plan.Base{"java": {Image: "java", Version: "25", Variant: "jre"}},
 		entrypoint: []string{"/usr/lib/jvm/java-25/bin/java", "@/app/jvm.args"}, layers: 9,
 		line: change{values: rounded, replace: map[string][2]string{"src/main/java/com/example/birds/BirdsApplication.java": {`REVISION = "0"`, `REVISION = "VALUE"`}}},
 		dependency: change{
@@ -147,8 +149,16 @@ var languages = []language{
 			},
 			add: map[string]string{"src/main/java/com/example/birds/Added.java": "package com.example.birds;\n\nfinal class Added {\n    static final String TITLE = org.jsoup.Jsoup.parse(\"<title>birds</title>\").title();\n}\n"},
 		},
+		starts: true,
 		peers: []contestant{{
-			name: "Jib", note: "jib-maven-plugin 3.5.1, its base the catalog's java:25 from the registry by digest; Maven, the JDK and the repository are on the machine already, and there is no sandbox around the build", daemonless: true,
+			name: "birdhouse, `build.aot`", note: "birdhouse with `build: {aot: true}`: every build starts the program once, and keeps its classes as they are then",
+			command: func(t *testing.T, p *program, at place) *exec.Cmd {
+				descriptor := filepath.Join(at.state, "descriptor")
+				write(t, descriptor, map[string][]byte{"birdhouse.yaml": []byte("language: java\nbuild: {aot: true}\n")})
+				return at.daemon.Buildctl(t, p.gateway(at.dir, descriptor, at.image)...)
+			},
+		}, {
+			name: "Jib", note: "jib-maven-plugin 3.5.1, its base the catalog's java:25-jre from the registry by digest; Maven, the JDK and the repository are on the machine already, and there is no sandbox around the build", daemonless: true,
 			command: func(t *testing.T, p *program, at place) *exec.Cmd {
 				cmd := exec.Command("mvn", "-B", "-ntp", "-Dmaven.test.skip=true", "-Dmaven.repo.local="+filepath.Join(at.state, "m2"),
 					"-Djib.from.image="+p.more["java"].full, "-Djib.to.image="+at.image, "-Djib.allowInsecureRegistries=true", "-DsendCredentialsOverHttp=true",

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/crane"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/birdhouse-build/birdhouse/internal/e2e/e2etest"
 	"github.com/birdhouse-build/birdhouse/internal/harness"
 )
 
@@ -61,6 +62,12 @@ func languageReport(t *testing.T, p *program, m measured, all []contestant, plac
 	}
 	row("image, MB", func(c contestant) string { return fmt.Sprintf("%.2f", mb(size(layers(t, places[c.name].image)))) })
 	row("pushed after one source line changed, kB", func(c contestant) string { return fmt.Sprintf("%.1f", float64(moved[c.name])/1e3) })
+	if p.starts {
+		root := state(t)
+		row("start to the first answer, s", func(c contestant) string {
+			return fmt.Sprintf("%.2f", p.start(t, root, places[c.name].image).Seconds())
+		})
+	}
 	s.WriteString("\n")
 	for _, c := range all {
 		fmt.Fprintf(&s, "- **%s**: %s\n", c.name, c.note)
@@ -76,7 +83,8 @@ func languageReport(t *testing.T, p *program, m measured, all []contestant, plac
 	}
 
 	ref := p.registry + "/hello/" + p.name
-	harness.Run(t, harness.SharedBuildkitd(t).Buildctl(t, p.gateway(filepath.Join(harness.Root(t), "testdata", filepath.FromSlash(p.hello)), ref)...))
+	hello := filepath.Join(harness.Root(t), "testdata", filepath.FromSlash(p.hello))
+	harness.Run(t, harness.SharedBuildkitd(t).Buildctl(t, p.gateway(hello, hello, ref)...))
 	fmt.Fprintf(&s, "\n| size, compressed | MB | aim |\n|---|--:|--:|\n| %s (testdata/%s) | %.2f | %s |\n", p.helloWhat, p.hello, mb(size(layers(t, ref))), p.helloAim)
 	return s.String()
 }
@@ -125,6 +133,23 @@ func size(layers []v1.Descriptor) int64 {
 		n += l.Size
 	}
 	return n
+}
+
+// start returns how long an image takes from `birdhouse run`, which has it in its store
+// in root, to its first answer: the median of five.
+func (p *program) start(t *testing.T, root, image string) time.Duration {
+	t.Helper()
+	var took []time.Duration
+	for i := range 6 {
+		port := e2etest.FreePort(t)
+		begin := time.Now()
+		server := e2etest.Serve(t, port, p.command(t, "--root", root, "run", "-e", fmt.Sprintf("PORT=%d", port), image))
+		if i > 0 { // the first is pulled
+			took = append(took, time.Since(begin))
+		}
+		server.Stop(t)
+	}
+	return median(took)
 }
 
 // answers checks that what was measured is the program.
