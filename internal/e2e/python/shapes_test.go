@@ -90,11 +90,11 @@ func TestPythonShapes(t *testing.T) {
 func TestPythonGranian(t *testing.T) {
 	for kind, files := range map[string]map[string]string{
 		"wsgi": {
-			"requirements.txt": "flask==3.1.2\ngranian==2.5.7\n",
+			"requirements.txt": "flask==3.1.2\ngranian==2.8.5\n",
 			"main.py":          "from flask import Flask\n\napp = Flask(__name__)\n\n\n@app.get('/')\ndef hello():\n    return 'wsgi'\n",
 		},
 		"asgi": {
-			"requirements.txt": "starlette==0.50.0\ngranian==2.5.7\n",
+			"requirements.txt": "starlette==0.50.0\ngranian==2.8.5\n",
 			"main.py":          "from starlette.applications import Starlette\nfrom starlette.responses import PlainTextResponse\nfrom starlette.routing import Route\n\n\nasync def hello(request):\n    return PlainTextResponse('asgi')\n\n\napp = Starlette(routes=[Route('/', hello)])\n",
 		},
 	} {
