@@ -74,7 +74,8 @@ var contestants = []contestant{
 		}},
 }
 
-// gateway are buildctl's arguments for birdhouse's frontend as an image.
+// gateway are buildctl's arguments for birdhouse's frontend as an image, of the folders of a program and
+// of its descriptor.
 func (w *world) gateway(dir, descriptor, image string) []string {
 	args := []string{"build", "--frontend", "gateway.v0", "--opt", "source=" + w.frontend,
 		"--local", "context=" + dir, "--local", "dockerfile=" + descriptor, "--opt", "filename=birdhouse.yaml",
