@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/birdhouse-build/birdhouse/langs/app"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
@@ -223,10 +222,11 @@ func appendLine(all []place, name string, number int, text string) []place {
 	return append(all, place{name, number, text})
 }
 
-// withoutComment returns what stands before a comment and the space that it follows.
+// withoutComment returns what stands before a comment and the space that it follows. Spaces
+// are ASCII's: a byte alone may be a part of a letter.
 func withoutComment(text string) string {
 	for i := range len(text) {
-		if text[i] == '#' && (i == 0 || unicode.IsSpace(rune(text[i-1]))) {
+		if text[i] == '#' && (i == 0 || strings.IndexByte(" \t\n\f\r", text[i-1]) >= 0) {
 			return text[:max(i-1, 0)]
 		}
 	}

@@ -209,3 +209,19 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestComments(t *testing.T) {
+	for text, want := range map[string]string{
+		"flask==3.1.2":                        "flask==3.1.2",
+		"flask==3.1.2 # served by gunicorn":   "flask==3.1.2",
+		"flask==3.1.2\t# a # b":               "flask==3.1.2",
+		"# nothing":                           "",
+		"twig @ git+https://e.test/t#egg=t":   "twig @ git+https://e.test/t#egg=t",
+		"./vogel\u00e0#egg=vogel":             "./vogel\u00e0#egg=vogel",
+		"./a#egg=a  # the space is a comment": "./a#egg=a ",
+	} {
+		if got := withoutComment(text); got != want {
+			t.Errorf("%q without its comment is %q, want %q", text, got, want)
+		}
+	}
+}
