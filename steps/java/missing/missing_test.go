@@ -47,9 +47,7 @@ func TestPackages(t *testing.T) {
 		t.Skip("it starts Java for each module")
 	}
 	java, err := exec.LookPath("java")
-	if err != nil {
-		t.Skip("there is no java")
-	}
+	require.NoError(t, err, "tools/setup.sh installs one")
 	out, err := exec.Command(java, "--list-modules").Output()
 	require.NoError(t, err)
 	for _, module := range strings.Fields(string(out)) {
