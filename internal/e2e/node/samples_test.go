@@ -62,8 +62,7 @@ var nodeElsewhere = map[string]string{
 	"vite":    "TestNodeSite",
 	"next":    "TestNodeFrameworks", "nuxt": "TestNodeFrameworks", "sveltekit": "TestNodeFrameworks", "react-router": "TestNodeFrameworks",
 	"next-export": "TestNodeNextExport",
-	"angular":     "TestNodeAngular",
-	"vite-react":  "TestNodeViteStarters", "vite-vue": "TestNodeViteStarters", "vite-svelte": "TestNodeViteStarters",
+	"angular":     "TestNodeStarters", "vite-react": "TestNodeStarters", "vite-vue": "TestNodeStarters", "vite-svelte": "TestNodeStarters",
 }
 
 // Every sample is built and started, answers, and ends when it is told to.
