@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
@@ -125,8 +126,29 @@ func registerBuilder(cmd *cobra.Command, o *builder.Options) {
 	flags.StringVar(&o.Cert, "tlscert", "", "client certificate `file` for the daemon")
 	flags.StringVar(&o.Key, "tlskey", "", "client key `file` for the daemon")
 	flags.StringVar(&o.ServerName, "tlsservername", "", "`name` in the daemon's certificate")
-	flags.Int64Var(&o.Engine.MaxDiskBytes, "cache-size", 0, "what the build cache may take, in `bytes` (default: the smaller of 20 GB and a fifth of the disk)")
+	flags.Var((*byteSize)(&o.Engine.MaxDiskBytes), "cache-size", "what the build cache may take, such as 50GB (default: the smaller of 20 GB and a fifth of the disk)")
 }
+
+// byteSize is a flag for a number of bytes, with a unit as docker's flags have it.
+type byteSize int64
+
+func (b *byteSize) Set(s string) error {
+	n, err := units.RAMInBytes(s)
+	if err != nil || n <= 0 {
+		return errors.New("it is no size; write a number of bytes, or one with a unit such as 50GB")
+	}
+	*b = byteSize(n)
+	return nil
+}
+
+func (b *byteSize) String() string {
+	if *b == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(*b), 10)
+}
+
+func (b *byteSize) Type() string { return "size" }
 
 // defaultPlatforms are those of docker's environment variable.
 func defaultPlatforms() []string {
