@@ -536,6 +536,7 @@ func (c *Catalog) layer(at define.Place, def define.Layer) (Layer, error) {
 		l.Spec.Archives = []layerspec.Archive{{
 			Name:            l.Archive.Name + " " + l.Archive.Version,
 			StripComponents: c.defs.Archives[def.Archive].StripComponents,
+			Headers:         (*layerspec.Headers)(def.Headers),
 		}}
 		for _, t := range def.Take {
 			l.Spec.Archives[0].Take = append(l.Spec.Archives[0].Take, layerspec.Take(t))

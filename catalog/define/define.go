@@ -97,8 +97,10 @@ type Layer struct {
 	// image: "node". Take says which of its files the layer has.
 	Archive string `yaml:"archive"`
 	Take    []Take `yaml:"take"`
-	// Strip says that ELF files lose their symbol tables and debug sections.
-	Strip bool `yaml:"strip"`
+	// Strip says that ELF files lose their symbol tables and debug sections, and
+	// Headers that those of the archive lose other exported names than it says, too.
+	Strip   bool     `yaml:"strip"`
+	Headers *Headers `yaml:"headers"`
 	// Make is set for a layer that a command makes.
 	Make     *Make    `yaml:"make"`
 	CABundle bool     `yaml:"caBundle"`
@@ -165,6 +167,15 @@ type Location struct {
 // fingerprint is the form of a version 4 key's,
 // https://www.rfc-editor.org/rfc/rfc9580#section-5.5.4.2.
 var fingerprint = regexp.MustCompile(`^[0-9A-F]{40}$`)
+
+// Headers are the C and C++ headers that say what others need of what a program
+// exports.
+type Headers struct {
+	// In is the folder with them in the archive, a path as Take's From is.
+	In string `yaml:"in"`
+	// Also are C names and C++ namespaces that other headers have.
+	Also []string `yaml:"also"`
+}
 
 // Take takes a file or folder out of an archive: From is the path there, without
 // the leading elements that do not count, "." for all of it, To the path in the
@@ -635,6 +646,9 @@ func (d *Definitions) checkLayer(fail func(string, ...any), l Layer) {
 	}
 	if (l.Archive != "") != (len(l.Take) > 0) {
 		fail("layer %q needs both an archive and what to take of it, or none of them", l.Name)
+	}
+	if l.Headers != nil && (l.Archive == "" || !l.Strip || !relative(l.Headers.In)) {
+		fail("layer %q: headers are in a folder of an archive, by its relative path, and need strip", l.Name)
 	}
 	for _, t := range l.Take {
 		if t.From != "." && !relative(t.From) || !path.IsAbs(t.To) || path.Clean(t.To) != t.To {

@@ -25,6 +25,9 @@ type openedArchive struct {
 	zip   *zip.Reader
 	strip int
 	take  []taking
+	// headers is the folder with headers, "" without, and public what they name.
+	headers string
+	public  *publicNames
 }
 
 // taking is something to take, its paths relative and clean, and whether it was
@@ -78,6 +81,13 @@ func newArchive(s Archive) (*openedArchive, error) {
 			}
 		}
 		a.take = append(a.take, taking{from: from, to: to})
+	}
+	if s.Headers != nil {
+		in, err := entryName(s.Headers.In)
+		if err != nil || in != path.Clean(s.Headers.In) {
+			return nil, fmt.Errorf("%q is not a relative and clean path of headers", s.Headers.In)
+		}
+		a.headers, a.public = in, newPublicNames(s.Headers.Also)
 	}
 	return a, nil
 }
@@ -134,8 +144,9 @@ func (a *openedArchive) open() error {
 	return nil
 }
 
-// place returns where an entry of the archive goes; false when it is not taken.
-func (a *openedArchive) place(name string) (string, bool) {
+// stripped returns the name of an entry without the leading elements that do not
+// count; false when it has no more than those.
+func (a *openedArchive) stripped(name string) (string, bool) {
 	for range a.strip {
 		_, rest, ok := strings.Cut(name, "/")
 		if !ok {
@@ -143,10 +154,23 @@ func (a *openedArchive) place(name string) (string, bool) {
 		}
 		name = rest
 	}
+	return name, true
+}
+
+// inside says whether a name is that of a file or folder, or of something below it.
+func inside(name, of string) bool {
+	return of == "." || name == of || strings.HasPrefix(name, of+"/")
+}
+
+// place returns where an entry of the archive goes; false when it is not taken.
+func (a *openedArchive) place(name string) (string, bool) {
+	name, ok := a.stripped(name)
+	if !ok {
+		return "", false
+	}
 	var best *taking
 	for i, t := range a.take {
-		inside := t.from == "." || name == t.from || strings.HasPrefix(name, t.from+"/")
-		if inside && (best == nil || best.from == "." || len(t.from) > len(best.from)) {
+		if inside(name, t.from) && (best == nil || best.from == "." || len(t.from) > len(best.from)) {
 			best = &a.take[i]
 		}
 	}
@@ -166,6 +190,9 @@ func (a *openedArchive) complete() error {
 		if !t.seen {
 			return fmt.Errorf("it has no %q (after %d leading elements of its paths)", t.from, a.strip)
 		}
+	}
+	if a.public != nil && len(a.public.words) == 0 {
+		return fmt.Errorf("it has no headers in %q (after %d leading elements of its paths)", a.headers, a.strip)
 	}
 	return nil
 }
@@ -190,6 +217,15 @@ func (b *builder) archiveEntry(a *openedArchive, header *tar.Header, content io.
 	name, err := entryName(header.Name)
 	if err != nil {
 		return err
+	}
+	if in, ok := a.stripped(name); ok && a.public != nil && header.Typeflag == tar.TypeReg && inside(in, a.headers) {
+		content = io.TeeReader(content, a.public)
+		// Whoever takes the file, too, has read it by then.
+		defer a.public.end()
+		if _, taken := a.place(name); !taken {
+			_, err := io.Copy(io.Discard, content)
+			return err
+		}
 	}
 	to, taken := a.place(name)
 	if !taken {

@@ -87,7 +87,11 @@ func build(spec Spec, out string, max limits) (err error) {
 		return err
 	}
 	if spec.Strip {
-		if err := tree.strip(); err != nil {
+		public := map[string]*publicNames{}
+		for _, a := range archives {
+			public[a.name] = a.public
+		}
+		if err := tree.strip(public); err != nil {
 			return fmt.Errorf("stripping programs and libraries: %w", err)
 		}
 	}

@@ -9,6 +9,7 @@ type (
 	Spec    = layerspec.Spec
 	Package = layerspec.Package
 	Archive = layerspec.Archive
+	Headers = layerspec.Headers
 	Take    = layerspec.Take
 	File    = layerspec.File
 )

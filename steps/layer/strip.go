@@ -16,20 +16,21 @@ import (
 
 // strip strips the ELF files that packages and archives brought. It comes after
 // all are unpacked, so that equal files of two packages are compared as they came.
-func (t *tree) strip() error {
+// Public are, by archive, the names of what its files export that are left, if not all.
+func (t *tree) strip(public map[string]*publicNames) error {
 	for _, name := range slices.Sorted(maps.Keys(t.nodes)) {
 		n := t.nodes[name]
 		if n.kind != regular || n.pkg == "" {
 			continue
 		}
-		if err := t.stripFile(name, n); err != nil {
+		if err := t.stripFile(name, n, public[n.pkg]); err != nil {
 			return fmt.Errorf("/%s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func (t *tree) stripFile(name string, n *node) error {
+func (t *tree) stripFile(name string, n *node, public *publicNames) error {
 	f, err := t.root.Open(name)
 	if err != nil {
 		return err
@@ -39,11 +40,22 @@ func (t *tree) stripFile(name string, n *node) error {
 	if err != nil {
 		return err
 	}
+	changed := false
 	if plan := planStrip(f, info.Size()); plan != nil {
 		if err := t.rewrite(name, n, plan); err != nil {
 			return err
 		}
-	} else if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Nlink < 2 {
+		changed = true
+	}
+	if public != nil {
+		if plan := planExports(f, public); plan != nil {
+			if err := t.rewrite(name, n, plan); err != nil {
+				return err
+			}
+			changed = true
+		}
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !changed && (!ok || st.Nlink < 2) {
 		return nil
 	}
 	// Another name of the file may be what it was stripped by.
@@ -82,7 +94,7 @@ func (t *tree) rewrite(name string, n *node, plan *stripped) (err error) {
 // stripped says how to strip an ELF file in place.
 type stripped struct {
 	// moves copy parts of the file towards its beginning, in order; then
-	// pieces are written, and the file is cut.
+	// pieces are written, and the file is cut, if it has a size.
 	moves  []move
 	pieces []piece
 	size   int64
@@ -116,6 +128,9 @@ func (s *stripped) apply(f interface {
 		if _, err := f.WriteAt(p.data, p.at); err != nil {
 			return err
 		}
+	}
+	if s.size == 0 {
+		return nil
 	}
 	return f.Truncate(s.size)
 }

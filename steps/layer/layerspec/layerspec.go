@@ -11,7 +11,8 @@ type Spec struct {
 	Archives []Archive `json:"archives,omitempty"`
 	// Strip takes what only linkers and debuggers read out of the programs and
 	// libraries of packages and archives: symbol tables, debugging information,
-	// comments. What is loaded when they run stays as it is, byte for byte.
+	// comments. What is loaded when they run stays as it is, byte for byte, but for
+	// names that no Headers of an archive have.
 	Strip bool `json:"strip,omitempty"`
 	// Exclude are patterns of paths that are left out (path.Match per element,
 	// ** for any number of elements, also none), Keep the exceptions from them.
@@ -54,6 +55,18 @@ type Archive struct {
 	// Take says what of the archive the layer has; of several that fit a path
 	// the longest wins.
 	Take []Take `json:"take"`
+	// Headers says what others may need of what the archive's programs and libraries
+	// export. If the layer is stripped, no other name of it is left.
+	Headers *Headers `json:"headers,omitempty"`
+}
+
+// Headers are the C and C++ headers that code is compiled with which a program
+// loads.
+type Headers struct {
+	// In is the path of the folder with them in the archive, as Take's From is.
+	In string `json:"in"`
+	// Also are C names and C++ namespaces that other headers have.
+	Also []string `json:"also,omitempty"`
 }
 
 // Take takes a file or directory out of an archive.
