@@ -143,6 +143,28 @@ require("node:http").createServer((q, s) => s.end(typeof new Client().connect)).
 	}
 }
 
+// Addons that need more of V8 than its headers say, all of it when they are loaded, find
+// it in the image's Node.
+func TestNodeAddons(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "addons")
+	e2etest.Write(t, filepath.Join(dir, "package.json"), `{"private": true, "scripts": {"start": "node server.js"},
+	"dependencies": {"isolated-vm": "7.0.1", "@datadog/pprof": "5.20.0"}}`)
+	e2etest.Write(t, filepath.Join(dir, "server.js"), `const ivm = require("isolated-vm"), { time } = require("@datadog/pprof")
+require("node:http").createServer(async (q, s) => {
+	time.start({ intervalMicros: 1000 })
+	const context = await new ivm.Isolate().createContext()
+	s.end(await context.eval("6 * 7") + " " + time.stop().sampleType.length)
+}).listen(process.env.PORT)
+`)
+	e2etest.Write(t, filepath.Join(dir, "birdhouse.yaml"), "language: node\n")
+	npm(t, dir, "install", "--package-lock-only")
+	name, _ := e2etest.Build(t, dir)
+	s := e2etest.Start(t, name, "--read-only", "-e", "LD_BIND_NOW=1")
+	if got := s.Get(t, "/"); got != "42 2" {
+		t.Errorf("the addons answer %q", got)
+	}
+}
+
 // A project of very many files is built within bounds.
 func TestNodeManyFiles(t *testing.T) {
 	dir := nodeProject(t, "bare")
