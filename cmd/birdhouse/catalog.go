@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -63,16 +65,41 @@ func newCatalogUpdateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if previous == nil || !changes.Empty() {
-				if err := lock.Write(args[0]); err != nil {
-					return err
-				}
-			}
-			return writeChanges(cmd.OutOrStdout(), f.format, args[0], previous, changes)
+			return replaceLock(cmd.OutOrStdout(), f.format, args[0], previous, lock, changes)
 		},
 	}
 	f.register(cmd)
 	return cmd
+}
+
+// replaceLock writes a lock in place of the previous one, nil for none, and says what
+// changed. A lock with the same packages is written as well: packages that are not in it,
+// which descriptors ask for, are found in the lists that it names, and mirrors drop old
+// lists.
+func replaceLock(out io.Writer, format, file string, previous, lock *catalog.Lock, changes catalog.Changes) error {
+	same := false
+	if previous != nil {
+		before, err := previous.Bytes()
+		if err != nil {
+			return err
+		}
+		after, err := lock.Bytes()
+		if err != nil {
+			return err
+		}
+		same = bytes.Equal(before, after)
+	}
+	if !same {
+		if err := lock.Write(file); err != nil {
+			return err
+		}
+	}
+	if format != "json" && previous != nil && !same && changes.Empty() {
+		_, err := fmt.Fprintf(out, "%s: no package of the images has changed; the others are those of %s, no longer of %s\n",
+			file, lock.Time.UTC().Format(time.DateOnly), previous.Time.UTC().Format(time.DateOnly))
+		return err
+	}
+	return writeChanges(out, format, file, previous, changes)
 }
 
 // notes returns a function that says what is neither a result nor a failure.

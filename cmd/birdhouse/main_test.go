@@ -3,15 +3,18 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/birdhouse-build/birdhouse/catalog"
 	"github.com/birdhouse-build/birdhouse/cmd/birdhouse/internal/failure"
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 	"github.com/birdhouse-build/birdhouse/langs/spec"
@@ -189,6 +192,57 @@ func TestCatalogUpdateReplacesOldLocks(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, text, string(left), "an update that fails changes nothing")
 	}
+}
+
+// A new lock is written when anything is other than before, also when that is only what
+// descriptors' packages are looked for in; and it is said what it was.
+func TestReplaceLock(t *testing.T) {
+	previous, err := catalog.BuiltInLock()
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "catalog.lock")
+	replace := func(previous, lock *catalog.Lock, format string) string {
+		t.Helper()
+		var out strings.Builder
+		require.NoError(t, replaceLock(&out, format, file, previous, lock, catalog.Compare(previous, lock)))
+		return out.String()
+	}
+	again := func(change func(*catalog.Lock)) *catalog.Lock {
+		data, err := previous.Bytes()
+		require.NoError(t, err)
+		lock, err := catalog.ParseLock("catalog.lock", data)
+		require.NoError(t, err)
+		change(lock)
+		return lock
+	}
+	written := func(want *catalog.Lock) {
+		t.Helper()
+		got, err := catalog.ReadLock(file)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+
+	require.Equal(t, file+": nothing has changed\n", replace(previous, again(func(*catalog.Lock) {}), "text"))
+	require.NoFileExists(t, file, "what is as it was is not written")
+
+	newer := again(func(l *catalog.Lock) {
+		l.Time = l.Time.AddDate(0, 0, 3)
+		l.Suites["13"].Sources[0].Date = l.Time
+	})
+	require.Equal(t, fmt.Sprintf("%s: no package of the images has changed; the others are those of %s, no longer of %s\n",
+		file, newer.Time.Format(time.DateOnly), previous.Time.Format(time.DateOnly)), replace(previous, newer, "text"))
+	written(newer)
+	var changes catalog.Changes
+	require.NoError(t, json.Unmarshal([]byte(replace(previous, newer, "json")), &changes))
+	require.Empty(t, changes.Packages)
+	require.Equal(t, newer.Time, changes.To)
+
+	fixed := again(func(l *catalog.Lock) {
+		for _, packages := range l.Suites["13"].Layers["static"] {
+			packages[0].Version += "+fixed"
+		}
+	})
+	require.Contains(t, replace(previous, fixed, "text"), "+fixed")
+	written(fixed)
 }
 
 func TestCatalogMirror(t *testing.T) {
