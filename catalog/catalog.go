@@ -45,6 +45,9 @@ type Layer struct {
 	What string
 	// Packages are the Debian packages to fetch, in the order of Spec.Packages.
 	Packages []Package
+	// Locked is the date of the release of Debian that they are of, as it was locked:
+	// the newest date of its suites. Snapshot has them as of then.
+	Locked time.Time
 	// Archive is what the layer has that is no Debian package; may be nil.
 	Archive *Archive
 	// Spec is what the step does with them; the Path of its packages and archives,
@@ -517,6 +520,7 @@ func (c *Catalog) layer(at define.Place, def define.Layer) (Layer, error) {
 		Name:     def.Name,
 		What:     def.What,
 		Packages: pkgs,
+		Locked:   c.lock.date(at.Suite),
 		Spec: layerspec.Spec{
 			Exclude:  append(c.defs.Expand(at, c.defs.Trim.Exclude), def.Exclude...),
 			Keep:     append(c.defs.Expand(at, c.defs.Trim.Keep), def.Keep...),

@@ -60,6 +60,22 @@ type LockedSource struct {
 	Indices map[string]LockedIndex `json:"indices"`
 }
 
+// date is the newest date of a suite's sources: an older suite than others, such as one
+// that an update kept, may have packages that its archive has dropped by the time of the
+// lock. The lock's own time for one without sources.
+func (l *Lock) date(suite string) time.Time {
+	var date time.Time
+	for _, s := range l.Suites[suite].Sources {
+		if s.Date.After(date) {
+			date = s.Date
+		}
+	}
+	if date.IsZero() {
+		return l.Time
+	}
+	return date
+}
+
 // LockedIndex is a package index as the archive has it, compressed.
 type LockedIndex struct {
 	// Path is the path below the suite's folder: "main/binary-amd64/Packages.xz".

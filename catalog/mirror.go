@@ -87,9 +87,13 @@ func (m Mirror) Base(archive string) string {
 func (m Mirror) URL(p Package) string { return m.Base(p.Archive) + "/" + p.Path }
 
 // SnapshotMirror returns Debian's public snapshot archive at the time of the
-// lock: it has all packages of the lock, and keeps them.
-func (c *Catalog) SnapshotMirror() Mirror {
-	at := c.lock.Time.Add(snapshotDelay).UTC().Format("20060102T150405Z")
+// lock. It has the packages of all suites that were as new as the lock: see Layer.Locked.
+func (c *Catalog) SnapshotMirror() Mirror { return Snapshot(c.lock.Time) }
+
+// Snapshot returns Debian's public snapshot archive, which keeps all packages that
+// its archives ever had, as suites of a date were.
+func Snapshot(date time.Time) Mirror {
+	at := date.Add(snapshotDelay).UTC().Format("20060102T150405Z")
 	return Mirror{
 		Debian:   snapshotArchive + "/debian/" + at,
 		Security: snapshotArchive + "/debian-security/" + at,

@@ -45,6 +45,25 @@ func TestURLs(t *testing.T) {
 	require.Regexp(t, `^http://[^/]+/archive/debian-security/20261121T023005Z$`, snapshot.Security)
 }
 
+// A release of Debian that is older in the lock than another, as one that an update
+// kept, is fetched as it was then: since then packages of it were dropped.
+func TestLockedDateOfEachRelease(t *testing.T) {
+	day := func(d int) time.Time { return time.Date(2026, 11, d, 8, 0, 0, 0, time.UTC) }
+	l := &Lock{Time: day(20), Suites: map[string]LockedSuite{
+		"13": {Sources: []LockedSource{{Date: day(2)}, {Date: day(20)}, {Date: day(19)}}},
+		"14": {Sources: []LockedSource{{Date: day(3), Indices: map[string]LockedIndex{"amd64": {Path: "main/binary-amd64/Packages.xz", SHA256: "00"}}}}},
+		"15": {},
+	}}
+	for suite, want := range map[string]time.Time{"13": day(20), "14": day(3), "15": day(20)} {
+		require.Equal(t, want, l.date(suite), suite)
+	}
+	c := &Catalog{lock: l}
+	indices, err := c.Indices("14", "amd64")
+	require.NoError(t, err)
+	require.Equal(t, day(3), indices[0].Locked)
+	require.Regexp(t, `^http://[^/]+/archive/debian/20261103T200000Z$`, Snapshot(indices[0].Locked).Debian)
+}
+
 func TestMirrorOfTheEnvironment(t *testing.T) {
 	t.Setenv(MirrorVariable, "http://mirror.example.com/debian")
 	m, ok := MachineMirror()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/birdhouse-build/birdhouse/catalog/define"
 	"github.com/birdhouse-build/birdhouse/steps/layer/layerspec"
@@ -17,6 +18,8 @@ type Index struct {
 	// Path is the path below the archive's URL, by the checksum.
 	Path   string
 	SHA256 string
+	// Locked is the date of the release of Debian that it is of, as it was locked.
+	Locked time.Time
 }
 
 // Indices returns the indices of a release of Debian ("13") for an architecture:
@@ -28,7 +31,7 @@ func (c *Catalog) Indices(suite, arch string) ([]Index, error) {
 		if file == "" {
 			return nil, fmt.Errorf("the lock does not say which packages %s has for %s; `birdhouse catalog update FILE` writes one that does", s.Suite, arch)
 		}
-		out = append(out, Index{Archive: s.Archive, Suite: s.Suite, Path: file, SHA256: s.Indices[arch].SHA256})
+		out = append(out, Index{Archive: s.Archive, Suite: s.Suite, Path: file, SHA256: s.Indices[arch].SHA256, Locked: c.lock.date(suite)})
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("the lock has no release %q of Debian", suite)
@@ -51,6 +54,7 @@ func (c *Catalog) PackageLayer(suite, arch string, packages []Package, asked []s
 	l := Layer{
 		Name:     "packages",
 		Packages: packages,
+		Locked:   c.lock.date(suite),
 		Spec: layerspec.Spec{
 			Exclude: c.defs.Expand(at, c.defs.Trim.Exclude),
 			Keep:    c.defs.Expand(at, c.defs.Trim.Keep),

@@ -18,6 +18,7 @@ func TestIndices(t *testing.T) {
 	sum := strings.Repeat("3d", 32)
 	require.Equal(t, []catalog.Index{{
 		Archive: "debian", Suite: "stone", SHA256: sum, Path: "dists/stone/main/binary-arm64/by-hash/SHA256/" + sum,
+		Locked: smallLock().Time,
 	}}, got)
 	m := catalog.Mirror{Debian: "http://mirror.test/debian", Security: "http://mirror.test/security"}
 	require.Equal(t, "http://mirror.test/debian/"+got[0].Path, m.IndexURL(got[0]))

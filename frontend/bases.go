@@ -59,7 +59,7 @@ func (b *build) bases(ctx context.Context, o birdllb.Options) (birdllb.Bases, er
 
 // definitions makes base images of the catalog's definitions.
 func (b *build) definitions(o birdllb.Options) (*birdllb.Catalog, error) {
-	mirror := b.catalog.SnapshotMirror()
+	var mirror catalog.Mirror
 	if s := b.ui.BuildArgs[ArgDebianMirror]; s != "" {
 		var err error
 		if mirror, err = catalog.ParseMirror(s); err != nil {

@@ -28,7 +28,9 @@ import (
 // key, so another mirror gives the same vertices.
 type Catalog struct {
 	Catalog *catalog.Catalog
-	Mirror  catalog.Mirror
+	// Mirror is where packages are fetched; the zero one stands for Debian's snapshot
+	// archive, at the date at which each release of Debian was locked.
+	Mirror catalog.Mirror
 	// Locations are where archives are fetched that are no Debian packages.
 	Locations catalog.Locations
 	// Read builds what has to be known before the graph is complete: which
@@ -113,8 +115,8 @@ func (c *Catalog) layer(ref string, l catalog.Layer, more ...llb.RunOption) (llb
 		spec.Packages[i].Path = dir + "/package.deb"
 		spec.Packages[i].SHA256 = p.SHA256
 		constraints := c.constraints(fmt.Sprintf("[base %s] fetch %s %s", ref, p.Name, p.Version), group)
-		st := llb.HTTP(c.Mirror.URL(p), httpOptions(
-			append(constraints, llb.WithDescription(c.fetchDescription(p))),
+		st := llb.HTTP(c.mirror(l.Locked).URL(p), httpOptions(
+			append(constraints, llb.WithDescription(c.fetchDescription(l, p))),
 			llb.Checksum(digest.NewDigestFromEncoded(digest.SHA256, p.SHA256)),
 			llb.Filename("package.deb"))...)
 		mounts = append(mounts, llb.AddMount(dir, st, llb.Readonly))
@@ -148,17 +150,25 @@ func (c *Catalog) layer(ref string, l catalog.Layer, more ...llb.RunOption) (llb
 	return llb.Scratch().Run(opts...).AddMount(out, llb.Scratch()), nil
 }
 
-// fetchDescription is for the error of a package that cannot be had.
-func (c *Catalog) fetchDescription(p catalog.Package) map[string]string {
-	from := c.Mirror.URL(p)
+// mirror is where packages are fetched from that were locked at a date.
+func (c *Catalog) mirror(locked time.Time) catalog.Mirror {
+	if c.Mirror == (catalog.Mirror{}) {
+		return catalog.Snapshot(locked)
+	}
+	return c.Mirror
+}
+
+// fetchDescription is for the error of a layer's package that cannot be had.
+func (c *Catalog) fetchDescription(l catalog.Layer, p catalog.Package) map[string]string {
+	from := c.mirror(l.Locked).URL(p)
 	if u, err := url.Parse(from); err == nil {
 		from = u.Redacted()
 	}
 	return map[string]string{
 		DescriptionURL: from,
 		DescriptionHint: fmt.Sprintf("the catalog's packages are those of %s, when it was locked, and a mirror drops a package some time after a newer one came\n"+
-			"either lock anew, with `birdhouse catalog update FILE` and --catalog FILE, or fetch from another mirror, with --build-arg BIRDHOUSE_DEBIAN_MIRROR=URL",
-			c.Catalog.Locked().UTC().Format(time.DateOnly)),
+			"either lock anew, with `birdhouse catalog update FILE` and --catalog FILE, or fetch from the snapshot archive, which keeps them, with --build-arg BIRDHOUSE_DEBIAN_MIRROR=%q",
+			l.Locked.UTC().Format(time.DateOnly), catalog.Snapshot(l.Locked)),
 	}
 }
 

@@ -203,7 +203,7 @@ func (c *Catalog) resolve(ctx context.Context, b plan.Base, img *catalog.Image, 
 
 // index is a package index as a source, at /Packages.
 func (c *Catalog) index(ref string, ix catalog.Index, arch string) llb.State {
-	from := c.Mirror.IndexURL(ix)
+	from := c.mirror(ix.Locked).IndexURL(ix)
 	shown := from
 	if u, err := url.Parse(from); err == nil {
 		shown = u.Redacted()
@@ -213,7 +213,7 @@ func (c *Catalog) index(ref string, ix catalog.Index, arch string) llb.State {
 			DescriptionURL: shown,
 			DescriptionHint: fmt.Sprintf("packages are looked for among those of %s, when the catalog was locked, and a mirror drops its lists of a day some days later\n"+
 				"either lock anew, with `birdhouse catalog update FILE` and --catalog FILE, or fetch from the snapshot archive, which keeps them, with --build-arg BIRDHOUSE_DEBIAN_MIRROR=%q",
-				c.Catalog.Locked().UTC().Format(time.DateOnly), c.Catalog.SnapshotMirror()),
+				ix.Locked.UTC().Format(time.DateOnly), catalog.Snapshot(ix.Locked)),
 		}))
 	return llb.HTTP(from, httpOptions(constraints,
 		llb.Checksum(digest.NewDigestFromEncoded(digest.SHA256, ix.SHA256)),

@@ -139,12 +139,19 @@ func TestBadMirrors(t *testing.T) {
 	root := t.TempDir()
 	dir := e2etest.Sample(t, "go/hello")
 	fetch := `(?m)^birdhouse.yaml:2:11: \[base \S+\] fetch \S+ \S+ failed: `
-	ways := []string{"when it was locked", "`birdhouse catalog update FILE`", "--build-arg BIRDHOUSE_DEBIAN_MIRROR=URL"}
+	ways := []string{"when it was locked", "`birdhouse catalog update FILE`", "fetch from the snapshot archive, which keeps them, with --build-arg BIRDHOUSE_DEBIAN_MIRROR="}
 	lock, err := catalog.ReadLock(harness.Lock(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ways = append(ways, "the catalog's packages are those of "+lock.Time.UTC().Format(time.DateOnly))
+	// Of the packages of the release that is asked for.
+	var locked time.Time
+	for _, s := range lock.Suites["13"].Sources {
+		if s.Date.After(locked) {
+			locked = s.Date
+		}
+	}
+	ways = append(ways, "the catalog's packages are those of "+locked.UTC().Format(time.DateOnly))
 	other := fetch + `the checksum does not match: http://127\.0\.0\.1:\d+/debian\S*\.deb answered with something else, perhaps an error page, and nothing of it was used$`
 
 	for _, test := range []struct {
