@@ -12,9 +12,8 @@ import (
 	"github.com/birdhouse-build/birdhouse/langs/plan"
 )
 
-// nodeLimit is how large the image node:24 may be in bytes, compressed by
-// BuildKit's own gzip, which leaves 3 % more of Node's program than GNU gzip does.
-const nodeLimit = 45_500_000
+// nodeLimit is how large the image node:24 may be in bytes, compressed.
+const nodeLimit = 44_500_000
 
 // The image of Node is the official program, stripped, for both architectures;
 // it starts and does what programs need of it as a part of its own build. The other
