@@ -10,6 +10,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <resolv.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,50 @@ static int localhost(void) {
 	return in->sin_addr.s_addr == htonl(INADDR_LOOPBACK) && in->sin_port == htons(443);
 }
 
+/* Answers each query of DNS with the address 192.0.2.1. */
+static void *name_server(void *arg) {
+	static const unsigned char answer[] = {
+		0xc0, 12,    /* the name that was asked for */
+		0, 1, 0, 1,  /* an address of the Internet */
+		0, 0, 0, 60, /* for a minute */
+		0, 4, 192, 0, 2, 1,
+	};
+	unsigned char message[512];
+	struct sockaddr_in from;
+	socklen_t size = sizeof from;
+	while (recvfrom(*(int *)arg, message, sizeof message, 0, (struct sockaddr *)&from, &size) > 0) {
+		size_t end = 12 + strlen((char *)message + 12) + 1 + 4; /* of the question */
+		message[2] = 0x81;                                      /* a response; recursion is desired */
+		message[3] = 0x80;                                      /* and available */
+		memcpy(message + 4, (unsigned char[]){0, 1, 0, 1, 0, 0, 0, 0}, 8); /* a question, an answer */
+		memcpy(message + end, answer, sizeof answer);
+		sendto(*(int *)arg, message, end + sizeof answer, 0, (struct sockaddr *)&from, size);
+	}
+	return NULL;
+}
+
+/* Finds a name that only a name server of its own knows. */
+static int dns(void) {
+	static int server;
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof at;
+	pthread_t thread;
+	server = socket(AF_INET, SOCK_DGRAM, 0);
+	if (server < 0 || bind(server, (struct sockaddr *)&at, size) != 0 || getsockname(server, (struct sockaddr *)&at, &size) != 0 ||
+	    pthread_create(&thread, NULL, name_server, &server) != 0 || res_init() != 0)
+		return 0;
+	_res.nscount = 1;
+	_res.nsaddr_list[0] = at;
+
+	struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found;
+	int err = getaddrinfo("bird.test.", NULL, &hints, &found);
+	if (err != 0) {
+		printf("bird.test: %s\n", gai_strerror(err));
+		return 0;
+	}
+	return ((struct sockaddr_in *)found->ai_addr)->sin_addr.s_addr == inet_addr("192.0.2.1");
+}
+
 static int certificates(void) {
 	FILE *f = fopen("/etc/ssl/certs/ca-certificates.crt", "r");
 	char line[4096];
@@ -69,6 +114,7 @@ int main(void) {
 	check(offset("Europe/Berlin") == 7200, "the time zone Europe/Berlin");
 	check(offset("America/New_York") == -14400, "the time zone America/New_York");
 	check(localhost(), "names of hosts");
+	check(dns(), "names in DNS");
 
 	check(setlocale(LC_ALL, "") != NULL && strcmp(nl_langinfo(CODESET), "UTF-8") == 0, "the locale C.UTF-8");
 	wchar_t wide[8];

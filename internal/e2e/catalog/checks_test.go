@@ -229,6 +229,16 @@ func TestCatalogChecksFindGapsInDefinitions(t *testing.T) {
 				"certificates: does not work", "names of hosts: does not work", "the time zone America/New_York: does not work",
 			},
 		},
+		"DNS": {
+			plan.Base{Image: "base", Version: "13"}, machine,
+			func(l *define.Layer) {
+				l.Files = slices.Clone(l.Files)
+				for i, f := range l.Files {
+					l.Files[i].Content = strings.ReplaceAll(f.Content, "hosts: files dns", "hosts: files")
+				}
+			},
+			[]string{"bird.test: Name or service not known", "names in DNS: does not work"},
+		},
 		"a shell": {
 			plan.Base{Image: "base", Version: "13"}, foreign,
 			func(l *define.Layer) {

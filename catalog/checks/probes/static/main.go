@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -36,6 +37,7 @@ func main() {
 		{"TLS", func() error { return checkTLS(os.Args[1]) }},
 		{"time zones", checkZones},
 		{"names of hosts", checkHosts},
+		{"names in DNS", checkDNS},
 		{"types of files", checkTypes},
 	} {
 		if err := c.check(); err != nil {
@@ -175,6 +177,50 @@ func checkHosts() error {
 		return fmt.Errorf("localhost is %v", addrs)
 	}
 	return nil
+}
+
+// checkDNS finds a name that only a name server of its own knows. Whether Go asks
+// one at all is said by /etc/nsswitch.conf.
+func checkDNS() error {
+	server, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	go serveDNS(server)
+	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", server.LocalAddr().String())
+	}}
+	addrs, err := resolver.LookupIP(context.Background(), "ip4", "bird.test.")
+	if err != nil {
+		return err
+	}
+	if len(addrs) != 1 || addrs[0].String() != "192.0.2.1" {
+		return fmt.Errorf("bird.test is %v", addrs)
+	}
+	return nil
+}
+
+// serveDNS answers each query with the address 192.0.2.1.
+func serveDNS(server net.PacketConn) {
+	message := make([]byte, 512)
+	for {
+		n, from, err := server.ReadFrom(message)
+		if err != nil {
+			return
+		}
+		end := 12 + bytes.IndexByte(message[12:n], 0) + 1 + 4 // of the question
+		res := append(slices.Clone(message[:2]),              // the query's number
+			0x81, 0x80, // a response; recursion is desired and available
+			0, 1, 0, 1, 0, 0, 0, 0) // a question, an answer
+		res = append(res, message[12:end]...)
+		res = append(res,
+			0xc0, 12, // the name that was asked for
+			0, 1, 0, 1, // an address of the Internet
+			0, 0, 0, 60, // for a minute
+			0, 4, 192, 0, 2, 1)
+		_, _ = server.WriteTo(res, from)
+	}
 }
 
 func checkTypes() error {
