@@ -3,19 +3,23 @@
 // 24, and a folder with a certificate authority and a certificate of it for
 // localhost.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { X509Certificate, createHash } from 'node:crypto';
-import { lookup } from 'node:dns/promises';
+import dgram from 'node:dgram';
+import { Resolver, lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import os from 'node:os';
 import tls from 'node:tls';
+import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import zlib from 'node:zlib';
 
 const [version, dir] = process.argv.slice(2);
 const at = new Date('2024-07-01T12:00:00Z');
+const bundle = '/etc/ssl/certs/ca-certificates.crt';
 const answer = (req, res) => res.end('hello');
 
 // The number of a server's port once it listens.
@@ -69,9 +73,9 @@ const checks = {
   },
   certificates() {
     assert(tls.rootCertificates.length > 100);
-    const bundle = readFileSync('/etc/ssl/certs/ca-certificates.crt', 'utf8').match(/-----BEGIN[^]*?-----END CERTIFICATE-----/g);
-    assert(bundle.length > 100);
-    for (const text of bundle) assert(new X509Certificate(text).ca);
+    const texts = readFileSync(bundle, 'utf8').match(/-----BEGIN[^]*?-----END CERTIFICATE-----/g);
+    assert(texts.length > 100);
+    for (const text of texts) assert(new X509Certificate(text).ca);
   },
   async TLS() {
     const server = https.createServer({ cert: readFileSync(dir + '/cert.pem'), key: readFileSync(dir + '/key.pem') }, answer);
@@ -80,6 +84,14 @@ const checks = {
       await assert.rejects(get(https, { port }), { code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
       const ca = [...tls.rootCertificates, readFileSync(dir + '/ca.pem')];
       assert.equal(await get(https, { port, ca }), 'hello');
+      // Node has authorities of its own unless it is told to trust those of the
+      // system. OpenSSL takes all of a file or nothing: what comes after the
+      // image's bundle is trusted if that can be read.
+      writeFileSync('/tmp/ca.pem', readFileSync(bundle, 'utf8') + readFileSync(dir + '/ca.pem', 'utf8'));
+      const script = `require('node:https').get('https://localhost:${port}/', { agent: false }, (res) => res.pipe(process.stdout))`;
+      const env = { ...process.env, SSL_CERT_FILE: '/tmp/ca.pem' };
+      const { stdout } = await promisify(execFile)(process.execPath, ['--use-openssl-ca', '-e', script], { env, timeout: 20000 });
+      assert.equal(stdout, 'hello');
     } finally {
       server.close();
     }
@@ -97,6 +109,27 @@ const checks = {
   },
   async 'names of hosts'() {
     assert.equal((await lookup('localhost', { family: 4 })).address, '127.0.0.1');
+  },
+  async 'names in DNS'() {
+    const server = dgram.createSocket('udp4');
+    server.on('message', (query, from) => {
+      const question = query.subarray(12, query.indexOf(0, 12) + 1 + 4);
+      // The query's number; a response, recursion is desired and available; a
+      // question, an answer.
+      const head = [...query.subarray(0, 2), 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+      // The name that was asked for, an address of the Internet, for a minute.
+      const address = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1];
+      server.send(Buffer.from([...head, ...question, ...address]), from.port, from.address);
+    });
+    server.bind(0, '127.0.0.1');
+    await once(server, 'listening');
+    const resolver = new Resolver({ timeout: 5000, tries: 2 });
+    resolver.setServers([`127.0.0.1:${server.address().port}`]);
+    try {
+      assert.deepEqual(await resolver.resolve4('bird.test'), ['192.0.2.1']);
+    } finally {
+      server.close();
+    }
   },
   'compression and checksums'() {
     const text = Buffer.from('hello'.repeat(100));
