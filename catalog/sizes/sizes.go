@@ -5,7 +5,9 @@ package sizes
 import (
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 )
@@ -33,6 +35,22 @@ func Default() (*Table, error) {
 	t, err := parse(builtIn)
 	if err != nil {
 		return nil, fmt.Errorf("reading the images' sizes: %w", err)
+	}
+	return t, nil
+}
+
+// Read returns the table in a file; an empty one when there is no file.
+func Read(file string) (*Table, error) {
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = []byte("{}"), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the images' sizes: %w", err)
+	}
+	t, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading the images' sizes from %s: %w", file, err)
 	}
 	return t, nil
 }

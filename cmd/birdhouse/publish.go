@@ -376,13 +376,16 @@ func newCatalogMeasureCommand() *cobra.Command {
 		Use:   "measure [IMAGE]...",
 		Short: "Build the base images, or those named, and print how large they are",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			table, err := sizes.Default()
-			if err != nil {
-				return err
+			table := &sizes.Table{Images: map[string]map[string]sizes.Size{}}
+			if file != "" {
+				var err error
+				if table, err = sizes.Read(file); err != nil {
+					return err
+				}
 			}
 			var images []publish.Image
-			err = f.run(cmd, "", args, func(ctx context.Context, r *catalogRun) error {
-				if !table.Lock.Equal(r.Catalog.Locked()) && len(args) == 0 {
+			err := f.run(cmd, "", args, func(ctx context.Context, r *catalogRun) error {
+				if !table.Lock.Equal(r.Catalog.Locked()) {
 					table.Images = map[string]map[string]sizes.Size{}
 				}
 				table.Lock = r.Catalog.Locked().UTC()
@@ -414,7 +417,7 @@ func newCatalogMeasureCommand() *cobra.Command {
 		},
 	}
 	f.register(cmd)
-	cmd.Flags().StringVar(&file, "write", "", "write the sizes, with those known of other images, to a `file`")
+	cmd.Flags().StringVar(&file, "write", "", "write the sizes to a `file`, beside those of other images that it has of the same lock")
 	return cmd
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -525,6 +526,77 @@ func TestPublishInterrupted(t *testing.T) {
 	same, _ := publishing(t, 0, "verify", prefix, "static:13")
 	if got := same.statuses()["static:13"]; got != "same" {
 		t.Errorf("the image that was published in two goes is %s", got)
+	}
+}
+
+// Wherever a publish is cut off, in the middle of a layer, between an image and its tags
+// or between images, the same command ends as one that was not: with the same tags, which
+// lead to the same images.
+func TestPublishInterruptedAnywhere(t *testing.T) {
+	registry := watchedRegistry(t)
+	images := []string{"static:13", "base:13"}
+	publish := func(prefix string) []string { return append([]string{"publish", prefix, "--no-frontend"}, images...) }
+	// What a base lies on is named with the prefix, so manifests differ between prefixes.
+	tagged := func(prefix string) map[string]e2etest.Contents {
+		out := map[string]e2etest.Contents{}
+		for _, image := range images {
+			repository, _, _ := strings.Cut(image, ":")
+			repo, err := name.NewRepository(prefix+"/"+repository, name.Insecure)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tags, err := remote.List(repo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, tag := range tags {
+				if strings.HasPrefix(tag, "sha256-") {
+					continue // what is attached to a manifest, where a registry has no list of it
+				}
+				for _, arch := range []string{"amd64", "arm64"} {
+					out[repository+":"+tag+" "+arch] = e2etest.ContentsOf(t, e2etest.PullFor(t, repo.Tag(tag).Name(), arch))
+				}
+			}
+		}
+		return out
+	}
+	publishing(t, 0, publish(registry.addr+"/whole")...)
+	whole := tagged(registry.addr + "/whole")
+	if len(whole) < 8 {
+		t.Fatalf("only these tags: %v", whole)
+	}
+	// Manifests with their tags are written for every prefix, layers only for the first.
+	isManifest := func(write string) bool { return strings.Contains(write, "/manifests/") }
+	manifests := len(slices.DeleteFunc(registry.written(), func(w string) bool { return !isManifest(w) }))
+	for i, at := range []int{0, manifests / 4, manifests / 2, manifests - 1} {
+		t.Run(fmt.Sprintf("manifest %d of %d", at, manifests), func(t *testing.T) {
+			prefix := fmt.Sprintf("%s/cut%d", registry.addr, i)
+			cmd := e2etest.Birdhouse(t, append([]string{"catalog"}, append(publish(prefix), "--progress", "plain")...)...)
+			left := at
+			registry.mu.Lock()
+			registry.seen = func(_, path string) {
+				registry.mu.Lock()
+				defer registry.mu.Unlock()
+				if isManifest(path) {
+					left--
+				}
+				if left < 0 || at == 0 {
+					_ = cmd.Process.Kill() // of 0 at the first layer
+				}
+			}
+			registry.mu.Unlock()
+			out, err := cmd.CombinedOutput()
+			if err == nil {
+				t.Fatalf("it was not interrupted:\n%s", out)
+			}
+			registry.mu.Lock()
+			registry.seen = nil
+			registry.mu.Unlock()
+			publishing(t, 0, publish(prefix)...)
+			if diff := cmp.Diff(whole, tagged(prefix)); diff != "" {
+				t.Errorf("what is there at the end is not what there should be:\n%s", diff)
+			}
+		})
 	}
 }
 
