@@ -41,11 +41,11 @@ func publishBaseOn(t *testing.T, b *harness.BuildKit, c *catalog.Catalog, base p
 
 // Two daemons that know nothing of each other make the same image, byte for byte,
 // where programs take part in the making: Python compiles its library, Java links
-// its runtime.
+// its runtime, Node's program is rewritten.
 func TestCatalogImagesAreReproducible(t *testing.T) {
 	c := lockedCatalog(t)
 	other := harness.Buildkitd(t)
-	for _, base := range []plan.Base{{Image: "python", Version: "3.13"}, {Image: "java", Version: "21"}} {
+	for _, base := range []plan.Base{{Image: "python", Version: "3.13"}, {Image: "java", Version: "21"}, {Image: "node", Version: "24"}} {
 		t.Run(base.String(), func(t *testing.T) {
 			one, two := publishBase(t, c, base), publishBaseOn(t, other, c, base, false)
 			for _, arch := range []string{"amd64", "arm64"} {
