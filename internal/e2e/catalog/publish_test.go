@@ -470,6 +470,44 @@ func TestPublishOnDaemon(t *testing.T) {
 	}
 }
 
+// The image of a language has tags by its full version, -debug has its layers and one
+// more, and their lists of parts name what is no Debian package.
+func TestPublishLanguage(t *testing.T) {
+	prefix := harness.Registry(t) + "/bases"
+	p, _ := publishing(t, 0, "publish", prefix, "node:24", "node:24-debug", "--platform", "linux/amd64", "--no-frontend")
+	lock, err := catalog.ReadLock(harness.Lock(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := lock.Archives["node"]["24"].Version
+	day := lock.Time.UTC().Format("20060102")
+	layers := map[string][]string{}
+	for _, variant := range []string{"", "-debug"} {
+		ref := "node:24" + variant
+		img := p.image(t, ref)
+		want := []string{release + "-" + day + variant, release + variant, "24" + variant}
+		if got := slices.Sorted(slices.Values(img.Tags)); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+			t.Errorf("%s has the tags %q, want %q", ref, got, want)
+		}
+		for _, tag := range want {
+			digest, err := indexAt(t, prefix+"/node:"+tag).Digest()
+			if err != nil || digest.String() != img.Digest {
+				t.Errorf("%s leads to %s (%v), not %s", tag, digest, err, img.Digest)
+			}
+		}
+		layers[variant] = e2etest.Pulled(t, prefix+"/"+ref).Layers
+
+		platforms, attestations := manifests(t, indexAt(t, prefix+"/"+ref))
+		sbom := statements(t, attestations[platforms["linux/amd64"].Digest.String()])["https://spdx.dev/Document"]
+		if locator := "pkg:generic/node@" + release; !bytes.Contains(sbom.Predicate, []byte(locator)) {
+			t.Errorf("the list of parts of %s has no %s", ref, locator)
+		}
+	}
+	if n := len(layers[""]); n < 3 || len(layers["-debug"]) != n+1 || !slices.Equal(layers["-debug"][:n], layers[""]) {
+		t.Errorf("-debug has the layers %v above those of the image, %v", layers["-debug"], layers[""])
+	}
+}
+
 // A publish that was killed in the middle is run again, sends what is missing, and
 // ends as one that was not.
 func TestPublishInterrupted(t *testing.T) {
