@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -108,6 +109,16 @@ func (l *Lock) WithPublished(p *Published) *Lock {
 	out := *l
 	out.Published = p
 	return &out
+}
+
+// Same says whether two locks pin the same, wherever it is published.
+func (l *Lock) Same(other *Lock) bool {
+	a, err := l.WithPublished(nil).Bytes()
+	if err != nil {
+		return false
+	}
+	b, err := other.WithPublished(nil).Bytes()
+	return err == nil && bytes.Equal(a, b)
 }
 
 // Tags are the tags of a published image, without its repository.

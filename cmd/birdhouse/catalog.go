@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -75,31 +74,16 @@ func newCatalogUpdateCommand() *cobra.Command {
 // replaceLock writes a lock in place of the previous one, nil for none, and says what
 // changed. A lock with the same packages is written as well: packages that are not in it,
 // which descriptors ask for, are found in the lists that it names, and mirrors drop old
-// lists.
+// lists. One that pins the same is not: what the previous one says of published images
+// stays.
 func replaceLock(out io.Writer, format, file string, previous, lock *catalog.Lock, changes catalog.Changes) error {
-	same := false
-	if previous != nil {
-		before, err := previous.Bytes()
-		if err != nil {
-			return err
-		}
-		after, err := lock.Bytes()
-		if err != nil {
-			return err
-		}
-		same = bytes.Equal(before, after)
-	}
+	same := previous != nil && previous.Same(lock)
 	if !same {
 		if err := lock.Write(file); err != nil {
 			return err
 		}
 	}
-	if format != "json" && previous != nil && !same && changes.Empty() {
-		_, err := fmt.Fprintf(out, "%s: no package of the images has changed; the others are those of %s, no longer of %s\n",
-			file, lock.Time.UTC().Format(time.DateOnly), previous.Time.UTC().Format(time.DateOnly))
-		return err
-	}
-	return writeChanges(out, format, file, previous, changes)
+	return writeChanges(out, format, file, same, changes)
 }
 
 // notes returns a function that says what is neither a result nor a failure.
@@ -136,11 +120,11 @@ func newCatalogDiffCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, changes, err := f.newLock(cmd.Context(), c.Lock(), notes(cmd.ErrOrStderr()))
+			newest, changes, err := f.newLock(cmd.Context(), c.Lock(), notes(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
-			return writeChanges(cmd.OutOrStdout(), f.format, cmp.Or(lock, "the lock"), c.Lock(), changes)
+			return writeChanges(cmd.OutOrStdout(), f.format, cmp.Or(lock, "the lock"), c.Lock().Same(newest), changes)
 		},
 	}
 	registerCatalog(cmd, &lock)
@@ -177,15 +161,21 @@ func (f *updateFlags) newLock(ctx context.Context, previous *catalog.Lock, notic
 	})
 }
 
-func writeChanges(out io.Writer, format, file string, previous *catalog.Lock, changes catalog.Changes) error {
+// writeChanges says what changed between two locks, of which same says whether they
+// pin the same.
+func writeChanges(out io.Writer, format, file string, same bool, changes catalog.Changes) error {
 	if format == "json" {
 		return writeJSON(out, changes)
 	}
-	if previous != nil && changes.Empty() {
-		_, err := fmt.Fprintf(out, "%s: nothing has changed\n", file)
-		return err
+	text := changes.Text()
+	switch {
+	case same:
+		text = file + ": nothing has changed\n"
+	case changes.Empty():
+		text = fmt.Sprintf("%s: no package of the images has changed; the others are those of %s, no longer of %s\n",
+			file, changes.To.UTC().Format(time.DateOnly), changes.From.UTC().Format(time.DateOnly))
 	}
-	_, err := fmt.Fprint(out, changes.Text())
+	_, err := io.WriteString(out, text)
 	return err
 }
 

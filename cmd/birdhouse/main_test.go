@@ -222,6 +222,8 @@ func TestReplaceLock(t *testing.T) {
 	}
 
 	require.Equal(t, file+": nothing has changed\n", replace(previous, again(func(*catalog.Lock) {}), "text"))
+	published := previous.WithPublished(&catalog.Published{Prefix: "localhost:5000/bases", Images: map[string]string{}})
+	require.Equal(t, file+": nothing has changed\n", replace(published, again(func(*catalog.Lock) {}), "text"))
 	require.NoFileExists(t, file, "what is as it was is not written")
 
 	newer := again(func(l *catalog.Lock) {

@@ -2,7 +2,6 @@ package publish
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -38,7 +37,7 @@ func Known(ctx context.Context, o Options, images []Image) (*catalog.Published, 
 		if err != nil {
 			return nil, err
 		}
-		if lock != nil && lock.Published != nil && lock.Published.Prefix == o.Prefix && sameLock(lock, o.Catalog.Lock()) {
+		if lock != nil && lock.Published != nil && lock.Published.Prefix == o.Prefix && lock.Same(o.Catalog.Lock()) {
 			maps.Copy(earlier, lock.Published.Images)
 		}
 	}
@@ -78,16 +77,6 @@ func architectures(all []Platform) []string {
 		out = append(out, archOf(p.Platform))
 	}
 	return out
-}
-
-// sameLock reports whether two locks pin the same, wherever it is published.
-func sameLock(a, b *catalog.Lock) bool {
-	x, err := a.WithPublished(nil).Bytes()
-	if err != nil {
-		return false
-	}
-	y, err := b.WithPublished(nil).Bytes()
-	return err == nil && bytes.Equal(x, y)
 }
 
 // frontend returns the frontend image that is there, nil for none.
