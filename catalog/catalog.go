@@ -520,7 +520,7 @@ func (c *Catalog) layer(at define.Place, def define.Layer) (Layer, error) {
 		Name:     def.Name,
 		What:     def.What,
 		Packages: pkgs,
-		Locked:   c.lock.date(at.Suite),
+		Locked:   c.lock.Date(at.Suite),
 		Spec: layerspec.Spec{
 			Exclude:  append(c.defs.Expand(at, c.defs.Trim.Exclude), def.Exclude...),
 			Keep:     append(c.defs.Expand(at, c.defs.Trim.Keep), def.Keep...),

@@ -60,10 +60,10 @@ type LockedSource struct {
 	Indices map[string]LockedIndex `json:"indices"`
 }
 
-// date is the newest date of a suite's sources: an older suite than others, such as one
-// that an update kept, may have packages that its archive has dropped by the time of the
-// lock. The lock's own time for one without sources.
-func (l *Lock) date(suite string) time.Time {
+// Date is the newest date of the sources of a release of Debian ("13"): one that is older
+// than others, such as one that an update kept, may have packages that its archive has
+// dropped by the time of the lock. It is the lock's own time for one without sources.
+func (l *Lock) Date(suite string) time.Time {
 	var date time.Time
 	for _, s := range l.Suites[suite].Sources {
 		if s.Date.After(date) {

@@ -55,7 +55,7 @@ func TestLockedDateOfEachRelease(t *testing.T) {
 		"15": {},
 	}}
 	for suite, want := range map[string]time.Time{"13": day(20), "14": day(3), "15": day(20)} {
-		require.Equal(t, want, l.date(suite), suite)
+		require.Equal(t, want, l.Date(suite), suite)
 	}
 	c := &Catalog{lock: l}
 	indices, err := c.Indices("14", "amd64")

@@ -31,7 +31,7 @@ func (c *Catalog) Indices(suite, arch string) ([]Index, error) {
 		if file == "" {
 			return nil, fmt.Errorf("the lock does not say which packages %s has for %s; `birdhouse catalog update FILE` writes one that does", s.Suite, arch)
 		}
-		out = append(out, Index{Archive: s.Archive, Suite: s.Suite, Path: file, SHA256: s.Indices[arch].SHA256, Locked: c.lock.date(suite)})
+		out = append(out, Index{Archive: s.Archive, Suite: s.Suite, Path: file, SHA256: s.Indices[arch].SHA256, Locked: c.lock.Date(suite)})
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("the lock has no release %q of Debian", suite)
@@ -54,7 +54,7 @@ func (c *Catalog) PackageLayer(suite, arch string, packages []Package, asked []s
 	l := Layer{
 		Name:     "packages",
 		Packages: packages,
-		Locked:   c.lock.date(suite),
+		Locked:   c.lock.Date(suite),
 		Spec: layerspec.Spec{
 			Exclude: c.defs.Expand(at, c.defs.Trim.Exclude),
 			Keep:    c.defs.Expand(at, c.defs.Trim.Keep),

@@ -144,14 +144,7 @@ func TestBadMirrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Of the packages of the release that is asked for.
-	var locked time.Time
-	for _, s := range lock.Suites["13"].Sources {
-		if s.Date.After(locked) {
-			locked = s.Date
-		}
-	}
-	ways = append(ways, "the catalog's packages are those of "+locked.UTC().Format(time.DateOnly))
+	ways = append(ways, "the catalog's packages are those of "+lock.Date("13").UTC().Format(time.DateOnly))
 	other := fetch + `the checksum does not match: http://127\.0\.0\.1:\d+/debian\S*\.deb answered with something else, perhaps an error page, and nothing of it was used$`
 
 	for _, test := range []struct {
