@@ -135,12 +135,8 @@ func sourceName(s string) (name, rest string, ok bool) {
 // size. It returns nil for a file that has nothing of this, or something that is not
 // understood.
 func planExports(r io.ReaderAt, public *publicNames) *stripped {
-	magic := make([]byte, len(elf.ELFMAG))
-	if _, err := r.ReadAt(magic, 0); err != nil || string(magic) != elf.ELFMAG {
-		return nil
-	}
-	f, err := elf.NewFile(r)
-	if err != nil || f.Class != elf.ELFCLASS64 || f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN || f.SectionByType(elf.SHT_HASH) != nil {
+	f := readProgram(r)
+	if f == nil || f.Class != elf.ELFCLASS64 || f.SectionByType(elf.SHT_HASH) != nil {
 		return nil
 	}
 	x, ok := readExports(f)

@@ -185,27 +185,7 @@ func found(t testing.TB, file []byte, name string) bool {
 // forgotten takes names out of a file in memory; false when it is left alone.
 func forgotten(t testing.TB, file []byte, p *publicNames) ([]byte, bool) {
 	t.Helper()
-	plan := planExports(bytes.NewReader(file), p)
-	if plan == nil {
-		return file, false
-	}
-	name := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(name, file, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := plan.apply(f, make([]byte, 64)); err != nil {
-		t.Fatal(err)
-	}
-	out, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out, true
+	return changed(t, file, planExports(bytes.NewReader(file), p), make([]byte, 64))
 }
 
 func TestExportsMade(t *testing.T) {

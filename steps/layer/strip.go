@@ -135,6 +135,19 @@ func (s *stripped) apply(f interface {
 	return f.Truncate(s.size)
 }
 
+// readProgram reads an ELF program or library; nil for what is none.
+func readProgram(r io.ReaderAt) *elf.File {
+	magic := make([]byte, len(elf.ELFMAG))
+	if _, err := r.ReadAt(magic, 0); err != nil || string(magic) != elf.ELFMAG {
+		return nil
+	}
+	f, err := elf.NewFile(r)
+	if err != nil || f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
+		return nil
+	}
+	return f
+}
+
 // debugSections are the beginnings of names of sections that only linkers and
 // debuggers read. Such a section is only dropped if it is not loaded.
 var debugSections = []string{
@@ -148,12 +161,8 @@ var debugSections = []string{
 // no program or library, or has something that is not understood, such as data
 // behind its end.
 func planStrip(r io.ReaderAt, size int64) *stripped {
-	magic := make([]byte, len(elf.ELFMAG))
-	if _, err := r.ReadAt(magic, 0); err != nil || string(magic) != elf.ELFMAG {
-		return nil
-	}
-	f, err := elf.NewFile(r)
-	if err != nil || f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
+	f := readProgram(r)
+	if f == nil {
 		return nil
 	}
 	h, ok := readFileHeader(r, f)

@@ -123,7 +123,13 @@ func madeSections() []sect {
 // stripBytes strips in memory; false when the file is left alone.
 func stripBytes(t testing.TB, file []byte) ([]byte, bool) {
 	t.Helper()
-	plan := planStrip(bytes.NewReader(file), int64(len(file)))
+	// A small buffer, so that what moves a little overlaps itself.
+	return changed(t, file, planStrip(bytes.NewReader(file), int64(len(file))), make([]byte, 7))
+}
+
+// changed is a file after what a plan says; false when there is none.
+func changed(t testing.TB, file []byte, plan *stripped, buf []byte) ([]byte, bool) {
+	t.Helper()
 	if plan == nil {
 		return file, false
 	}
@@ -135,8 +141,7 @@ func stripBytes(t testing.TB, file []byte) ([]byte, bool) {
 	if _, err := f.Write(file); err != nil {
 		t.Fatal(err)
 	}
-	// A small buffer, so that what moves a little overlaps itself.
-	if err := plan.apply(f, make([]byte, 7)); err != nil {
+	if err := plan.apply(f, buf); err != nil {
 		t.Fatal(err)
 	}
 	out, err := os.ReadFile(f.Name())
